@@ -35,6 +35,9 @@ _MAX_STEPS_IN_DOUBT = 300
 """The same from what may be no code at all: constants among code lead to and fro without an end. In 75 real programs
 those that are code have their number one step away, and what is found more than 261 away is no number of a call."""
 _UNLED = "no way leads to this code but one that is computed"
+_STARTS_ANEW = "runtime.morestack"
+"""What Go calls where the stack is too small, before anything else: behind it the function begins again, with the
+parameters that it had (cmd/internal/obj/x86/obj6.go and arm64/obj7.go, ``stacksplit``)."""
 _SEEN = (1 << 32) - 1
 """Bits of a number that the kernel looks at."""
 _MAX_SEARCHED = 4_000
@@ -264,7 +267,9 @@ class _Walk:
 
     def _behind(self, call: Place) -> None:
         """Behind a call that does not return a function may begin: what leads there?"""
-        region = call.region
+        region, called = call.region, self.program.callee(call)
+        if called is not None and (self.program.go_name(called) or "").startswith(_STARTS_ANEW):
+            return
         at = region.behind_padding(call.at + 1)
         tables = self.program.jumped_to(region)
         led = at in region.jumps_to or at in region.pads or tables is None or at in tables

@@ -15,6 +15,7 @@ from binsafe.formats.structure import find_all
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Resolution, argument
+from binsafe.syscalls.machines.edges import LOADED
 from binsafe.syscalls.pruning.go_attributes import are_zero
 from binsafe.syscalls.pruning.go_dominance import leading_to, only_through
 from binsafe.syscalls.tables import numbers
@@ -74,6 +75,8 @@ _READING_FCNTL = frozenset(
 """Who reads the number of ``fcntl`` from a variable, which is another one on systems of 32 bits (``fcntl64Syscall`` in
 syscall/flock_linux.go and golang.org/x/sys/unix/fcntl.go, ``FcntlSyscall`` in internal/syscall/unix/nonblocking.go,
 until Go 1.20): there alone it is ever written."""
+_INLINED = tuple(f"{name}\0".encode() for name in ("syscall.FcntlFlock", "golang.org/x/sys/unix.FcntlFlock"))
+"""Those of them that may be nowhere but in their callers."""
 
 
 def told(program: Program, gap: Gap) -> Resolution | None:
@@ -89,9 +92,18 @@ def told(program: Program, gap: Gap) -> Resolution | None:
         if program.slice.read(variable, 8) != fcntl.to_bytes(8, "little"):
             continue
         readers = {program.go_name(source) for source in program.taken.naming(variable, variable + 1)}
-        if readers & _READING_FCNTL:
+        if readers & _READING_FCNTL or (_is_only_read(program, variable) and _mentions(*_INLINED)(program)):
             return Resolution(frozenset({Number(fcntl, gap.address)}), frozenset())
     return None
+
+
+def _is_only_read(program: Program, variable: int) -> bool:
+    """Whether code names a variable in order to load it into a register, and for nothing else."""
+    for source, _, use in program.references.into(variable, variable + 8):
+        place = program.place(source) or program.place(source - 1)  # with a prefix before it
+        if use != LOADED or place is None or program.machine.takes(place.region.instructions, place.at) is None:
+            return False
+    return True
 
 
 class Occasion(NamedTuple):

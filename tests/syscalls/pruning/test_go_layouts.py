@@ -260,3 +260,51 @@ def test_of_the_arguments_of_a_call_whose_number_is_read_nothing_is_known(read: 
 @pytest.mark.parametrize(("name", "number"), [(READER, SWAPOFF), ("main.fcntl", FCNTL), (READER, FCNTL | 1 << 32)])
 def test_another_variable_may_hold_any_number(name: str, number: int):
     assert not analysed(reading(name), {VARIABLES: words(number)}).complete
+
+
+@pytest.mark.parametrize(
+    ("opcode", "text", "told"),
+    [
+        (b"\x48\x8b\x0d", b"syscall.FcntlFlock\0", True),
+        (b"\x48\x8b\x0d", b"golang.org/x/sys/unix.FcntlFlock\0", True),
+        (b"\x48\x8b\x0d", b"main.FcntlFlock2\0", False),
+        (b"\x48\x89\x0d", b"syscall.FcntlFlock\0", False),
+        (b"\x48\x8d\x0d", b"syscall.FcntlFlock\0", False),
+    ],
+    ids=["syscall", "x/sys", "another", "written", "taken"],
+)
+def test_the_number_of_fcntl_is_read_where_the_function_is_inlined(opcode: bytes, text: bytes, told: bool):
+    """As in SQLite's locks of ``github.com/ncruces/go-sqlite3/vfs``."""
+    code = reading("main.lock")
+    code.label("main.other")
+    code.to("number", 7, lambda here, there: opcode + struct.pack("<i", there - here - 7))
+    code.ret()
+    found = analysed(code, {VARIABLES: words(FCNTL), NAMES: text})
+    assert found.complete is told
+    assert "fcntl" in found.required or not told
+
+
+@pytest.mark.parametrize(("callee", "told"), [("runtime.morestack_noctxt.abi0", True), ("main.fatal", False)])
+def test_a_function_that_begins_again_with_more_stack_has_the_same_parameters(callee: str, told: bool):
+    """``mmsgSyscall`` of sing-box, with the number as its first parameter, which its prologue spills and reloads."""
+    code = X86()
+    code.label("main.main")
+    code.mov("rax", FCNTL)
+    code.call("main.syscall")
+    code.ret()
+    code.label("main.syscall")
+    code.put(b"\x49\x3b\x66\x10\x74\x17")  # cmp rsp, [r14 + 16]; je more
+    code.put(b"\x48\x83\xec\x58\x48\x8d\x4c\x24\x10\x74\x07")  # sub rsp, 88; lea rcx, [rsp + 16]; je fails
+    code.syscall()
+    code.put(b"\x48\x83\xc4\x58\xc3")  # add rsp, 88; ret
+    code.call("main.index")  # fails:
+    code.put(b"\x48\x89\x44\x24\x08")  # more: mov [rsp + 8], rax
+    code.call(callee)
+    code.put(b"\x48\x8b\x44\x24\x08")  # mov rax, [rsp + 8]
+    code.jump("main.syscall")
+    for name in (callee, "main.index"):
+        code.label(name)
+        code.put(b"\x0f\x0b")  # ud2
+    found = analysed(code, {})
+    assert found.complete is told
+    assert "fcntl" in found.required
