@@ -67,7 +67,7 @@ class _Found:
                         started=m is members[-1],
                         exported=m.library.needed_by in _AT_RUN_TIME and asked_in(m.library.name),
                         late=apart or m.library.name in late,
-                        one_of_some=builds[m.library.name] > 1,
+                        one_build_of_several=builds[m.library.name] > 1,
                     )
                     for m in members
                     if m.summary is not None

@@ -24,13 +24,13 @@ class File(NamedTuple):
     """Whether all that it exports counts as reached: it is loaded at run time, and its symbols are asked for then."""
     late: bool = False
     """Whether it may be loaded at run time, or for one that is: names are bound in a scope of its own, too."""
-    one_of_some: bool = False
+    one_build_of_several: bool = False
     """Whether it is one of several builds of a library, of which the processor decides which one is loaded."""
 
     @property
     def may_be_passed_over(self) -> bool:
         """Whether a name that it defines may be bound to a file behind it."""
-        return self.late or self.one_of_some
+        return self.late or self.one_build_of_several
 
 
 class Step(NamedTuple):

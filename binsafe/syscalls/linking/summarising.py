@@ -44,7 +44,7 @@ from binsafe.syscalls.tables import numbers
 _LISTED = 8
 """A function that refers to so many functions of name services calls none of them."""
 _SPEAKING = frozenset({"__libc_fatal", "__fortify_fail", "__stack_chk_fail", "__chk_fail"})
-_LEFT_BEHIND = frozenset({"__tls_get_addr"})
+_KEPT_BY_LINKERS = frozenset({"__tls_get_addr"})
 """Imports that stay where linkers made other code of all calls ("ELF Handling For Thread-Local Storage", 5)."""
 _FATAL = frozenset(
     {
@@ -215,7 +215,7 @@ class Summariser:
         first = self._graph.nodes - len(self._imports)
         for node in self._graph.unseen.tolist():
             name = self._imports[node - first].name
-            if name in _LEFT_BEHIND:
+            if name in _KEPT_BY_LINKERS:
                 continue
             yield Gap(node, self._program.slice.entry, f"it is not seen where {name} is called")
 
