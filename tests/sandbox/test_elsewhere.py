@@ -69,7 +69,7 @@ def test_what_is_missed_there_is_named_and_not_looked_for(host: Path):
     from binsafe.sandbox.linux.notifications import Call
     from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 
-    lookups = Lookups(Given(merged={}, readable=(), writable=(), present=()))
+    lookups = Lookups(Given(merged={}, readable=(), writable=(), present=()), walks=False, working_folder="")
     for path, there in ((f"{host}/net/evil.example", True), (f"{host}/none", False)):
         missed = lookups.miss(Call(0, 0, 0, 0, (0, 0, 0)), PATH_CALLS["stat"], Asked(path, path))
         assert missed is not None

@@ -34,7 +34,7 @@ def test_long_paths_that_are_missed_take_bounded_memory():
     from binsafe.sandbox.linux.notifications import Call
     from binsafe.sandbox.linux.pathcalls import PATH_CALLS
 
-    lookups = Lookups(Given(merged={}, readable=(), writable=(), present=()))
+    lookups = Lookups(Given(merged={}, readable=(), writable=(), present=()), walks=False, working_folder="")
     call = Call(0, 0, 0, 0, (0,) * 6)
     for name in names():
         lookups.miss(call, PATH_CALLS["open"], Asked(name, name))

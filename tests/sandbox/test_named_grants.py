@@ -10,7 +10,7 @@ from everyday import run
 
 from binsafe import kernel
 from binsafe.model import Grant
-from binsafe.sandbox.linux.lookups import Miss
+from binsafe.sandbox.linux.offering import Miss
 from binsafe.sandbox.linux.watching import Watch
 
 pytestmark = [

@@ -38,6 +38,7 @@ denials         a refused call -> a violation                   describing  in w
 lookups         files that the program missed; with
   given           what lies inside                              expected    what everybody looks for, and does without
   offering        what would grant a path                       elsewhere   where to look would ask another machine
+  working_folder  its user's, where that is not there inside
 process         the handle
 
 Inside, with nothing loaded but what each start needs:

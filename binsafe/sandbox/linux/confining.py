@@ -44,7 +44,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
         if holds_no_code(layout.mounts):
             forms = {**forms, **DATA}
         plan = plan_for(order, layout, arch, frozenset(notify), forms)
-        left = here if (here := os.getcwd()) != plan["cwd"] else ""
+        missing = here if (here := os.getcwd()) != plan["cwd"] else ""
         stage.begin(plan, streams.descriptors, (order.program, cargo.descriptor))
         from binsafe.sandbox.linux.watching import watch_for  # while the stage works, from here on
 
@@ -56,7 +56,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
             executables=layout.grantees,
             shown=tuple(path for path, _ in layout.mounts if path not in DEVICES),
             outside=dict.fromkeys(_own_names(layout), order.path) if order.path is not None else {},
-            lookups=_lookups(layout, order.policy, walks=walks, left=left),
+            lookups=_lookups(layout, order.policy, walks=walks, working_folder=missing),
             names_root="/" in order.arguments,
             stood_in=tuple(sorted(layout.stand_ins.intersection(map(os.path.abspath, order.arguments)))),
             terminal=order.terminal,
@@ -118,7 +118,7 @@ def _public_folders(layout: Layout) -> list[str]:
     return [path for path in read_only if os.path.isdir(path) and os.stat(path).st_mode & stat.S_IROTH]
 
 
-def _lookups(layout: Layout, policy: Policy, *, walks: bool, left: str) -> "Lookups":
+def _lookups(layout: Layout, policy: Policy, *, walks: bool, working_folder: str) -> "Lookups":
     from binsafe.sandbox.linux.given import Given
     from binsafe.sandbox.linux.lookups import Lookups
 
@@ -131,4 +131,4 @@ def _lookups(layout: Layout, policy: Policy, *, walks: bool, left: str) -> "Look
         public=_public_folders(layout) if os.geteuid() == 0 else (),
         present=[*(piece.path for piece in layout.pieces), *(path for path, _ in layout.links)],
     )
-    return Lookups(given, walks=walks, left=left)
+    return Lookups(given, walks=walks, working_folder=working_folder)

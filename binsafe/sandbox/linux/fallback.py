@@ -252,8 +252,8 @@ def _lookups(policy: Policy, *, walks: bool) -> Lookups:
         writable=[path for path, mode in granted if mode == os.W_OK],
         present=(),
     )
-    left = here if (here := os.getcwd()) != _working_folder(policy) else ""
-    return Lookups(given, refuses=True, walks=walks, left=left)
+    missing = here if (here := os.getcwd()) != _working_folder(policy) else ""
+    return Lookups(given, refuses=True, walks=walks, working_folder=missing)
 
 
 def _sealed_copy(program: int | None) -> int:

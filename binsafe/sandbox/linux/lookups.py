@@ -19,9 +19,10 @@ from binsafe.sandbox.linux.expected import OF_THE_SYSTEM, is_expected
 from binsafe.sandbox.linux.given import Given
 from binsafe.sandbox.linux.layout import PRIVATE_TMP, is_ones_own
 from binsafe.sandbox.linux.notifications import Call, Listener
-from binsafe.sandbox.linux.offering import ANOTHERS, OF_A_PROCESS, ROOTS, option
+from binsafe.sandbox.linux.offering import ANOTHERS, OF_A_PROCESS, ROOTS, Miss, option
 from binsafe.sandbox.linux.owned import as_self
 from binsafe.sandbox.linux.pathcalls import PathCall, Way
+from binsafe.sandbox.linux.working_folder import WorkingFolder
 
 MAX_LOOKUPS: Final = 20_000
 """Calls with a path that are looked at in one run; a program that makes more is not slowed down for the rest."""
@@ -32,19 +33,6 @@ MAX_REMEMBERED: Final = 512
 """Characters of a path whose answer is remembered; 20,000 of the longest would be half a gigabyte."""
 
 _AT_FDCWD: Final = -100 & 0xFFFF_FFFF
-
-
-class Miss(NamedTuple):
-    """A file that the program asked for and that it has no way to; ``there`` says whether the host may have it.
-
-    ``writes`` says whether it would have changed something.
-    """
-
-    path: str
-    grant: str
-    expected: bool
-    there: bool
-    writes: bool = False
 
 
 class Asked(NamedTuple):
@@ -62,20 +50,18 @@ class Lookups:
         given: Given,
         *,
         refuses: bool = False,
-        walks: bool = False,
-        left: str = "",
+        walks: bool,
+        working_folder: str,
     ) -> None:
         """``refuses`` says that nothing but what was given can be seen (see above), ``walks`` that whole folders were.
 
-        ``left`` is the folder that its user started it in, where that is not there inside: it starts in / instead, and
-        what it names from there was meant from here.
+        ``working_folder`` is its user's, where that is not there inside; else empty.
         """
         self.given = given
+        self.working_folder = WorkingFolder(working_folder, given)
         self.refuses = refuses
         self._walks = walks
         self._most = MAX_OF_A_WALKER if walks else MAX_LOOKUPS
-        self._left = left
-        self._is_home = left == os.path.expanduser("~")
         self._looked = 0
         self._last = ("", "")
         self._searching = False
@@ -113,7 +99,7 @@ class Lookups:
             return None
         if self.given.could_write(path) and not self.given.could_read(path):
             return _hidden(call, path, writes=way.writes)
-        relative = text if self._left and path == _from_root(text) else ""
+        relative = self.working_folder.relative(path, text)
         key = (path, way, relative)
         if key in self._known:
             return self._known[key]
@@ -122,7 +108,7 @@ class Lookups:
         if not stays:
             missed = self._judge(_resolved(path), writes=way.writes)  # a link that the program may have made
         if missed is not None:
-            missed = self._as_meant(path, relative, missed)
+            missed = self.working_folder.as_meant(path, relative, missed)
         if stays and len(self._known) < MAX_LOOKUPS and len(path) + len(relative) <= MAX_REMEMBERED:
             self._known[key] = missed
         return missed
@@ -188,40 +174,6 @@ class Lookups:
         if self.given.could_write(path) or leaves(path) or not os.access(path, os.W_OK):
             return None
         return Miss(path, option(path, writes=True), expected=True, there=True, writes=True)
-
-    def from_left(self, path: str, relative: str = "") -> str:
-        """What a path would be, had the program started in the folder that its user did; empty where it is the same.
-
-        Many make absolute what they are told, from / then: that is so where the host has nothing of the path there.
-        Hidden files are those of a user who has no home, but for such as that folder has (git looks for .git).
-        """
-        if not self._left:
-            return ""
-        if relative:
-            return posixpath.normpath(f"{self._left}/{relative}")
-        first = path.split("/")[1]
-        hidden = first.startswith(".") and (self._is_home or not may_exist(f"{self._left}/{first}"))
-        elsewhere = hidden or (first and may_exist(f"/{first}"))
-        return "" if elsewhere else posixpath.normpath(f"{self._left}/{path}")
-
-    def _as_meant(self, path: str, relative: str, missed: Miss) -> Miss:
-        """The same, as a user means it who started the program in a folder that is not there inside."""
-        meant = self.from_left(path, relative)
-        if not meant:
-            return missed
-        found = self._meant(meant, missed)
-        usual = missed.expected and not relative  # Python lists the folder that it is in, and says which that is
-        return missed._replace(grant=found.grant) if usual else found
-
-    def _meant(self, path: str, missed: Miss) -> Miss:
-        """The same from the folder that its user named it in, where there is anything to it."""
-        granted = self.given.holds(path) and not self.given.hides(path)
-        if not may_exist(posixpath.dirname(path) if missed.writes else path):
-            return missed._replace(there=missed.there and not missed.writes)
-        if missed.writes and not granted:
-            return Miss(path, option(path, writes=True), expected=False, there=True, writes=True)
-        wanted = self._left if granted else path  # to start it where such names lead somewhere
-        return Miss(path, option(wanted, writes=False), expected=False, there=True)
 
     def _judge(self, path: str, *, writes: bool) -> Miss | None:
         if self.given.could_write(path):
@@ -296,9 +248,3 @@ def resolve(call: Call, path: str, folder: int | None) -> str | None:
         path = f"{base}/{path}"
     plain = posixpath.normpath(path)
     return plain[1:] if plain.startswith("//") else plain
-
-
-def _from_root(text: str) -> str:
-    """What a relative path leads to from /, and one that was made absolute there and climbs; empty for others."""
-    meant = text and (text.startswith("/../") or not text.startswith("/"))
-    return posixpath.normpath(f"/{text.lstrip('/')}") if meant else ""

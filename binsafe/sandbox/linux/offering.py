@@ -1,9 +1,9 @@
-"""What would grant a path that was missed."""
+"""A path that was missed, and what would grant it."""
 
 import os
 import posixpath
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from binsafe.model.violation import UNGRANTABLE
 from binsafe.paths import is_inside
@@ -19,6 +19,19 @@ YOURS: Final = f"{UNGRANTABLE}its user may not do that either"
 
 OF_A_PROCESS: Final = re.compile(r"/proc/\d")
 """What is another file for each process, or of another process tomorrow, cannot be granted by itself."""
+
+
+class Miss(NamedTuple):
+    """A file that the program asked for and that it has no way to; ``there`` says whether the host may have it.
+
+    ``writes`` says whether it would have changed something.
+    """
+
+    path: str
+    grant: str
+    expected: bool
+    there: bool
+    writes: bool = False
 
 
 def option(path: str, *, writes: bool) -> str:

@@ -12,8 +12,8 @@ from binsafe.paths import is_inside
 from binsafe.sandbox.linux.destinations import Destinations
 from binsafe.sandbox.linux.elsewhere import SEARCHED, is_file, leaves, may_exist
 from binsafe.sandbox.linux.layout import SYSTEM
-from binsafe.sandbox.linux.lookups import Lookups, Miss
-from binsafe.sandbox.linux.offering import OWN_ROOT
+from binsafe.sandbox.linux.lookups import Lookups
+from binsafe.sandbox.linux.offering import OWN_ROOT, Miss
 from binsafe.sandbox.linux.planning import foreseen, limits_of
 from binsafe.syscalls import tables
 
@@ -96,7 +96,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
     def named(self, path: str) -> str | None:
         """What lets it start a program that its user named from the folder that they are in, where it begins in /."""
-        meant = self.lookups.from_left(path) if self.lookups is not None else ""
+        meant = self.lookups.working_folder.meant(path) if self.lookups is not None else ""
         if not meant or not _is_program(meant):
             return None
         return f"--read {posixpath.dirname(meant)}" if meant in self.executables else f"--exec {meant}"
