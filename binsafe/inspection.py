@@ -13,7 +13,7 @@ from binsafe import formats
 from binsafe.errors import NotAnalysable
 from binsafe.extractors import EXTRACTORS, Subject, strings
 from binsafe.model import Artifact, Evidence, Finding, Report, Severity, Slice, SliceReport, Verdict
-from binsafe.model.report import Level
+from binsafe.model.report import FILE_CAPABILITIES, Level
 from binsafe.model.rewriting import rewrite
 from binsafe.syscalls import Libraries, listing
 
@@ -90,7 +90,7 @@ def notes(artifact: Artifact) -> Iterator[Finding]:
             title="Its quarantine mark cannot be read",
             detail=f"What macOS noted when the file was fetched is not known: {why}.",
         )
-    rights = (artifact.attributes or {}).get("security.capability")
+    rights = (artifact.attributes or {}).get(FILE_CAPABILITIES)
     given = [f"it runs as {artifact.set_id}"] if artifact.set_id else []
     given += [f"the kernel gives it {rights}"] if rights else []
     if given:

@@ -13,7 +13,7 @@ from binsafe.archives import hooks
 from binsafe.archives.bundlefiles import BundleFiles
 from binsafe.archives.reporting import Some, broke_the_parser, finding, report_on
 from binsafe.bundles import inspect_bundle, listing
-from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble, tars, zip_directory
+from binsafe.containers import Budget, Entry, Trouble, Unreadable, appledouble, ars, tars, zip_directory
 from binsafe.containers.diskimages import is_disk_image
 from binsafe.containers.entries import Stream
 from binsafe.containers.names import Names, clean
@@ -27,7 +27,6 @@ from binsafe.signatures import bundle as bundles
 
 _FEW_SCRIPTS = 5
 _MAX_APPLEDOUBLE = 64 * 1024
-_DEBIAN = "debian-binary"
 _UNMARKED = (".dmg", ".iso", ".vhd", ".vhdx", ".msi", ".lzma", ".tlz", ".lzh", ".lha", ".arj", ".ace")
 """How names of images, installers and archives end whose first bytes show nothing. All have zeros in them."""
 
@@ -118,7 +117,7 @@ class _Walk:
                 self._trouble(trouble)
             if any(trouble.lost for trouble in wrong):
                 continue
-            is_debian = is_debian or entry.name == _DEBIAN
+            is_debian = is_debian or entry.name == ars.DEBIAN
             path = prefix + clean(entry.name)
             try:
                 self._entry(entry, _Place(path, prefix if is_debian else f"{path}/", budget, depth), name)

@@ -12,7 +12,7 @@ from binsafe.limits import MAX_NAME_BYTES
 MAGIC = b"!<arch>\n"
 _HEADER = 60
 _BSD = b"#1/"
-_DEBIAN = "debian-binary"
+DEBIAN = "debian-binary"
 """The first member of a package; other archives are libraries."""
 _NAME_END = re.compile(rb"[\n\0]")
 """How a long name ends: GNU's tools write a line, Microsoft's a NUL ("PE Format", "Longnames Member")."""
@@ -49,7 +49,7 @@ def _members(data: memoryview, budget: Budget) -> Iterator[Entry]:
         elif name not in {b"/", b"/SYM64/"} and not name.startswith(b"__.SYMDEF"):
             known = _name(name, names)
             seen[known] += 1
-            again = seen[known] > 1 and _DEBIAN not in seen  # a linker takes all members of one name
+            again = seen[known] > 1 and DEBIAN not in seen  # a linker takes all members of one name
             yield Entry(f"{known} ({seen[known]})" if again else known, "file", Plain(content))
         at = start + size + size % 2
 

@@ -3,10 +3,11 @@
 import plistlib
 import struct
 
+from binsafe.model.report import FILE_CAPABILITIES
+
 _TEXTS = frozenset({"user.xdg.origin.url", "user.xdg.referrer.url"})
 """As curl and wget write them (freedesktop.org, "Common Extended Attributes")."""
 _ORIGINS = frozenset({"com.apple.metadata:kMDItemWhereFroms", "user.com.apple.metadata:kMDItemWhereFroms"})
-_RIGHTS = "security.capability"
 _MAX = 1024
 _MAX_ORIGINS = 64
 """Addresses of one file's origin that are looked at; browsers note two."""
@@ -34,7 +35,7 @@ def _said(name: str, value: bytes) -> str:
     if name in _ORIGINS:
         parts = plistlib.loads(value, fmt=plistlib.FMT_BINARY)
         return ", ".join(part[:_MAX] for part in parts[:_MAX_ORIGINS] if isinstance(part, str) and part)
-    return ", ".join(_capabilities(value)) if name == _RIGHTS else ""
+    return ", ".join(_capabilities(value)) if name == FILE_CAPABILITIES else ""
 
 
 def _capabilities(value: bytes) -> list[str]:

@@ -36,7 +36,7 @@ class Names:
         path = clean(name)
         if _through_a_link(self._links, path.split("/")[:-1]):
             yield Trouble("archive-entry", f"{name!r} would be written through a link", lost=False)
-        elif path not in self._seen and _through_a_link(self._outward, _folded(path).split("/")):
+        elif path not in self._seen and _through_a_link(self._outward, folded(path).split("/")):
             detail = f"{name!r} would be written through a link where letters' case does not count, as on macOS"
             yield Trouble("archive-entry", detail, lost=False)
         if entry.kind != "folder" and path in self._seen:
@@ -48,7 +48,7 @@ class Names:
         if entry.kind == "link":
             _note_link(self._links, path)
             if normpath(join(dirname(path), entry.target)).startswith(("/", "..")):
-                _note_link(self._outward, _folded(path))
+                _note_link(self._outward, folded(path))
         self._seen.add(path)
 
 
@@ -73,7 +73,7 @@ def _note_link(links: _Folders, path: str) -> None:
     links[last] = _LINK
 
 
-def _folded(path: str) -> str:
+def folded(path: str) -> str:
     """What is one name where neither letters' case counts nor how accents are written."""
     return decomposed(decomposed(path).casefold())
 

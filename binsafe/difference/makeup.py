@@ -2,10 +2,9 @@
 
 from binsafe.difference.changes import Changes
 from binsafe.model import Artifact, Severity, SliceReport, Strings
+from binsafe.model.report import FILE_CAPABILITIES
 
 _MEDIUM, _LOW, _INFO = Severity.MEDIUM, Severity.LOW, Severity.INFO
-_RIGHTS = "security.capability"
-"""The attribute with a program's capabilities (capabilities(7), "File capabilities")."""
 
 
 def beside(to: Changes, old: Artifact, new: Artifact, where: str) -> None:
@@ -15,11 +14,11 @@ def beside(to: Changes, old: Artifact, new: Artifact, where: str) -> None:
 
 
 def _attributes(artifact: Artifact) -> set[str]:
-    return {f"{name}: {said}" for name, said in (artifact.attributes or {}).items() if name != _RIGHTS}
+    return {f"{name}: {said}" for name, said in (artifact.attributes or {}).items() if name != FILE_CAPABILITIES}
 
 
 def _rights(artifact: Artifact) -> set[str]:
-    given = (artifact.attributes or {}).get(_RIGHTS, "")
+    given = (artifact.attributes or {}).get(FILE_CAPABILITIES, "")
     user = {f"runs as {artifact.set_id}"} if artifact.set_id else set()
     return user | {f"gets {right}" for right in given.split(", ") if right}
 

@@ -5,8 +5,9 @@ two strings with their lengths before them; earlier linkers wrote the addresses 
 """
 
 import re
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from binsafe.formats.structure import ByteOrder
 from binsafe.model import GoBuild, Segment, Slice
 
 _MAGIC = b"\xff Go buildinf:"
@@ -18,9 +19,6 @@ _SENTINEL = 16
 """The module text stands between two random-looking marks of 16 bytes, and ends with a newline."""
 _MAX_TEXT = 4 * 1024**2
 _MAX_LENGTH_BYTES = 5
-
-
-ByteOrder = Literal["little", "big"]
 
 
 class _Record(NamedTuple):

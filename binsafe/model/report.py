@@ -23,6 +23,8 @@ REPORT_SCHEMA = "binsafe.report/1"
 
 QUARANTINE: Final = "com.apple.quarantine"
 """The extended attribute by which macOS marks a file that was fetched."""
+FILE_CAPABILITIES: Final = "security.capability"
+"""The one with what Linux lets a program do, whoever starts it (capabilities(7), "File capabilities")."""
 
 Level = Literal["ok", "caution", "danger", "unknown"]
 """Of a verdict."""

@@ -12,7 +12,7 @@ from typing import Final
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT, SCRATCH, SEARCHED
-from binsafe.renderers.profile import Profile, comment, granted_files
+from binsafe.renderers.profile import DEVICES, Profile, comment, granted_files
 from binsafe.renderers.seccomp import compile_alone
 from binsafe.reports.escape import shell_word
 
@@ -21,7 +21,6 @@ _FILTER_DESCRIPTOR: Final = 9
 _INIT: Final = ("wait4", "write", "close")
 """What bwrap's own pid 1, which is under the same filter, needs to wait for the program and say how it ended."""
 
-_DEVICES: Final = frozenset({"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"})
 
 _GAPS: Final = (
     Gap(
@@ -98,11 +97,11 @@ def _rules(policy: Policy, *, shares_network: bool) -> Iterator[tuple[str, list[
     loaded = [" ".join(map(shell_word, ("--ro-bind", file.path, file.opened_as))) for file in policy.artifact.files]
     if loaded:
         yield "its loader and libraries", loaded
-    yield "what every program may have of devices", [w for d in sorted(_DEVICES) for w in ("--dev-bind", d, d)]
+    yield "what every program may have of devices", [w for d in sorted(DEVICES) for w in ("--dev-bind", d, d)]
     for grant in granted_files(policy):
         if grant.object == SCRATCH:
             yield grant.reason, ["--perms", "0700", "--tmpfs", SCRATCH_FOLDER]
-        elif grant.object not in _DEVICES and grant.object != ARTIFACT:
+        elif grant.object not in DEVICES and grant.object != ARTIFACT:
             option = "--bind" if grant.kind == "write" else "--ro-bind"
             yield grant.reason, [option, shell_word(grant.object), shell_word(grant.object)]
     yield "the rest is empty and stays so", ["--remount-ro", "/", "--chdir", "/"]

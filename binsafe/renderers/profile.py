@@ -8,7 +8,11 @@ import msgspec
 
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Grant, Policy
+from binsafe.paths import is_inside
 from binsafe.policy.objects import LIBRARY
+
+DEVICES: Final = frozenset({"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"})
+"""Devices that every program may have."""
 
 _PIN: Final = "a folder that keeps its place: what may only be read in it would go elsewhere with it"
 
@@ -34,7 +38,7 @@ def writable_all_the_same(policy: Policy) -> Iterator[tuple[str, str]]:
     folders = [grant.object for grant in policy.of("write") if not grant.access]
     for grant in policy.of("read"):
         if not grant.access and grant.object not in folders:
-            above = (folder for folder in folders if grant.object.startswith(f"{folder.rstrip('/')}/"))
+            above = (folder for folder in folders if is_inside(grant.object, folder))
             yield from ((grant.object, folder) for folder in above)
 
 
@@ -46,7 +50,7 @@ def pins(granted: Mapping[str, bool]) -> tuple[str, ...]:
     """
     found = set[str]()
     for path in (path for path, writable in granted.items() if not writable):
-        above = max((each for each in granted if path.startswith(f"{each.rstrip('/')}/")), key=len, default="")
+        above = max((each for each in granted if each != path and is_inside(path, each)), key=len, default="")
         while above and granted[above] and (path := posixpath.dirname(path)) != above:
             found.add(path)
     return tuple(sorted(found))

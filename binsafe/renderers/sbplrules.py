@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from binsafe.paths import is_inside
+
 _FILE_FILTER = re.compile(r'\((literal|subpath) "([^"]*)"\)')
 
 
@@ -33,7 +35,7 @@ class _Piece(msgspec.Struct, frozen=True):
         operation = self.operation == other.operation or (
             self.operation.endswith("*") and other.operation.startswith(self.operation[:-1])
         )
-        inside = self.path == other.path or (self.whole_folder and other.path.startswith(self.path.rstrip("/") + "/"))
+        inside = is_inside(other.path, self.path) if self.whole_folder else other.path == self.path
         return operation and inside and (self.whole_folder or not other.whole_folder)
 
 

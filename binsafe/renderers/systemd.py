@@ -15,7 +15,7 @@ from binsafe.policy.conditions import multiply_out
 from binsafe.policy.constants import CONSTANTS
 from binsafe.policy.objects import ARTIFACT, LIBRARY, SCRATCH
 from binsafe.policy.walls import ALWAYS
-from binsafe.renderers.profile import Profile, comment, granted_files
+from binsafe.renderers.profile import DEVICES, Profile, comment, granted_files
 
 _OWNER: Final = (
     Gap(
@@ -31,7 +31,6 @@ _LIMITS: Final = {
     "cpu": "LimitCPU",
     "as": "LimitAS",
 }
-_DEVICES: Final = frozenset({"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"})
 
 _MAKING_CODE: Final = (
     ("mmap", CONSTANTS["PROT_WRITE"] | CONSTANTS["PROT_EXEC"]),
@@ -129,7 +128,7 @@ def _files(policy: Policy, program: str) -> Iterator[_Section]:
         ),
     )
     for grant in granted_files(policy):
-        if grant.object in _DEVICES or grant.object == ARTIFACT:
+        if grant.object in DEVICES or grant.object == ARTIFACT:
             continue
         if grant.kind == "write" and grant.object == SCRATCH:
             yield grant.reason, ("TemporaryFileSystem=/scratch:noexec,nosuid,nodev,size=64M,mode=0777",)

@@ -9,7 +9,7 @@ import re
 from enum import Enum
 from typing import Final
 
-from binsafe.containers.names import decomposed
+from binsafe.containers.names import folded
 from binsafe.paths import is_inside
 from binsafe.seatbelt import vocabulary
 from binsafe.seatbelt.pattern import Pattern, PatternError
@@ -104,17 +104,12 @@ def _target(wanted: str, process: str) -> Match:
 
 
 def _path(name: str, argument: str, subject: str) -> Match:
-    if ".." in subject.split("/") or _folded(subject).startswith(_OTHER_NAMES):
+    if ".." in subject.split("/") or folded(subject).startswith(_OTHER_NAMES):
         return Match.UNKNOWN  # leads elsewhere where there is a link before it
     match = _text(name, argument, subject)
-    if match is Match.NO and _text(name, _folded(argument), _folded(subject)) is not Match.NO:
+    if match is Match.NO and _text(name, folded(argument), folded(subject)) is not Match.NO:
         return Match.UNKNOWN  # most disks take both for one name, and the kernel compares the one that is stored
     return match
-
-
-def _folded(path: str) -> str:
-    """What all spellings of a path have in common on a disk that does not tell upper from lower case (APFS)."""
-    return decomposed(decomposed(path).casefold())
 
 
 def _text(name: str, argument: str, subject: str) -> Match:

@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID, Ob
 
 from binsafe.model import Problem, Signer
 from binsafe.signatures.anchors import Anchors, Family
+from binsafe.signatures.identity import APPLE_EXTENSIONS
 from binsafe.signatures.keys import UNREADABLE, has_issued
 from binsafe.signatures.structure import Outcome, StructureError
 
@@ -50,9 +51,6 @@ _UNDERSTOOD: Final = frozenset(
     | {ExtensionOID.CERTIFICATE_POLICIES, ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.AUTHORITY_KEY_IDENTIFIER}
 )
 """Extensions that may be critical, because they are looked at here or limit nothing that is asked."""
-
-_APPLES: Final = "1.2.840.113635.100.6."
-"""Apple's own extensions: markers of what a certificate is for."""
 
 _E = TypeVar("_E", bound=x509.ExtensionType)
 
@@ -209,7 +207,7 @@ def _may_issue_for(authority: x509.Certificate, purpose: ObjectIdentifier) -> bo
 def _doubts(certificate: x509.Certificate) -> Iterator[str]:
     """What keeps a certificate from proving anything, as the end of a sentence."""
     for one in certificate.extensions:
-        known = one.oid in _UNDERSTOOD or one.oid.dotted_string.startswith(_APPLES)
+        known = one.oid in _UNDERSTOOD or one.oid.dotted_string.startswith(APPLE_EXTENSIONS)
         if one.critical and not known:
             yield f"whose extension {one.oid.dotted_string} is critical and not known here"
     if _LIFETIME in (extension(certificate, x509.ExtendedKeyUsage) or ()):

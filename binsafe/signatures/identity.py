@@ -23,23 +23,24 @@ if TYPE_CHECKING:
 
 Kind = Literal["linker", "adhoc", "developer-id", "apple", "other"]
 
-_MARKER: Final = "1.2.840.113635.100.6."
+APPLE_EXTENSIONS: Final = "1.2.840.113635.100.6."
+"""How identifiers of Apple's own extensions begin: markers of what a certificate is for."""
 DEVELOPER_ID: Final = "developer-id-application"
 APPLE_SOFTWARE: Final = "apple-software"
 
 CERTIFICATE_TYPES: Final[Mapping[str, str]] = {
-    _MARKER + "1.13": DEVELOPER_ID,
-    _MARKER + "1.14": "developer-id-installer",
-    _MARKER + "1.9": "mac-app-store",
-    _MARKER + "1.3": "ios-app-store",
-    _MARKER + "1.7": "mac-app-distribution",
-    _MARKER + "1.4": "ios-app-distribution",
-    _MARKER + "1.12": "mac-development",
-    _MARKER + "1.2": "ios-development",
+    APPLE_EXTENSIONS + "1.13": DEVELOPER_ID,
+    APPLE_EXTENSIONS + "1.14": "developer-id-installer",
+    APPLE_EXTENSIONS + "1.9": "mac-app-store",
+    APPLE_EXTENSIONS + "1.3": "ios-app-store",
+    APPLE_EXTENSIONS + "1.7": "mac-app-distribution",
+    APPLE_EXTENSIONS + "1.4": "ios-app-distribution",
+    APPLE_EXTENSIONS + "1.12": "mac-development",
+    APPLE_EXTENSIONS + "1.2": "ios-development",
 }
 """Extension of the leaf -> what Apple issued the certificate for; the first that is there counts."""
 
-_DEVELOPER_ID_AUTHORITY: Final = _MARKER + "2.6"
+_DEVELOPER_ID_AUTHORITY: Final = APPLE_EXTENSIONS + "2.6"
 _OF_TEAMS: Final = frozenset(
     {DEVELOPER_ID, "mac-app-distribution", "ios-app-distribution", "mac-development", "ios-development"}
 )
