@@ -24,10 +24,6 @@ def signed(**changes: object) -> Signature:
     return check(replace(SIGNED, cms=replace(SIGNING, **changes)).build())
 
 
-def problems(signature: Signature) -> set[str]:
-    return {problem.id for problem in signature.problems}
-
-
 def with_algorithm(signed_data: cms.SignedData) -> None:
     parameters = core.OctetString(b"payload" * 100)
     signed_data["digest_algorithms"].append({"algorithm": "1.2.3", "parameters": parameters})

@@ -12,21 +12,18 @@ from asn1crypto import core
 from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from macho_verdicts import problems
 from signed_cms import ROOT, Signing, anchors, certificate
 from signed_macho import flip, make_slice, patch
 from signed_pe import SIGNING, attach, check, directory_at, entry, file_digest, optional_header, pkcs7
 
-from binsafe.model import Segment, Signature
+from binsafe.model import Segment
 from binsafe.signatures import certificatetable, verify
 from binsafe.signatures.anchors import Anchors
 from binsafe.signatures.authenticode import MAX_FURTHER
 from binsafe.signatures.structure import StructureError
 
 NESTED = "1.3.6.1.4.1.311.2.4.1"
-
-
-def problems(signature: Signature) -> set[str]:
-    return {problem.id for problem in signature.problems}
 
 
 @pytest.fixture(scope="module")

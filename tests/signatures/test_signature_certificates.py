@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 from asn1crypto import cms as asn1
-from checked_cms import SIGNED, SIGNING, check, problems, signed
+from checked_cms import SIGNED, SIGNING, check, signed
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+from macho_verdicts import problems
 from signed_cms import APPLE_CA, EXAMPLE_CA, ROOT, SIGNED_AT, SIGNER, anchors, certificate, root
 from signed_macho import flip, thin_slice
 

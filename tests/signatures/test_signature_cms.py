@@ -6,9 +6,10 @@ from dataclasses import replace
 import msgspec
 import pytest
 from asn1crypto import cms, core
-from checked_cms import DUAL, EDITS, SIGNED, SIGNING, check, edited, problems, signed
+from checked_cms import DUAL, EDITS, SIGNED, SIGNING, check, edited, signed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from macho_verdicts import problems
 from signed_cms import EXAMPLE_CA, HASHES, HASHES_PLIST, SIGNER, anchors, certificate, lists
 from signed_macho import ADHOC, CMS, RUNTIME, Directory, flip, patch, place
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 from asn1crypto import cms, core
-from checked_cms import EDITS, edited, problems, signed
+from checked_cms import EDITS, edited, signed
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from macho_verdicts import problems
 from signed_cms import APPLE_CA, BEGIN, SIGNED_AT
 
 
