@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from binsafe.model import Violation
+from binsafe.paths import is_inside
 
 if TYPE_CHECKING:
     from binsafe.sandbox import Order
@@ -139,8 +140,8 @@ class Teller:
         import shlex  # few programs are denied anything
 
         policy = self._order.policy
-        granted = tuple(f"{grant.object}/" for kind in ("read", "write") for grant in policy.of(kind))
-        left = (path for path in named if path not in self._objects and not f"{path}/".startswith(granted))
+        granted = [grant.object for kind in ("read", "write") for grant in policy.of(kind)]
+        left = (path for path in named if path not in self._objects and not is_inside(path, *granted))
         return [f"--read {shlex.quote(path)}" for path in left if os.path.lexists(path)]
 
     def _said(self, violation: Violation) -> bool:
