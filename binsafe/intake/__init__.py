@@ -18,7 +18,7 @@ Parsing, from the outside in::
     workers         our end: starts a worker (forking), asks it, replaces one that breaks; answers, what it believes
     messages        what goes between the processes
     worker          that process: takes orders, and gives each file to a child
-    apart           the child: loading, what it loads first; confining, what it gives up then (trial, for the doctor);
+    child           the child: loading, what it loads first; confining, what it gives up then (trial, for the doctor);
                     bounds, how much it may take
     parsing         what the child does: order and bytes -> answer
 
@@ -30,8 +30,9 @@ The libraries of a dynamic program::
 
 What is kept from one command to the next::
 
-    store           bytes, in the user's cache
-    kept answered   of a program: what was found out about it, and its answers as long as they hold
+    store               bytes, in the user's cache
+    cached_programs     what was found out about a program, and its answers
+    cached_answers      an answer, and whether it still holds
 
 Names are loaded on first use: to run a file under a policy that is there already, only `finding` and `snapshot` are.
 """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from binsafe.formats.elf_needs import Needs
-from binsafe.intake.kept import Own, Watched
+from binsafe.intake.cached_programs import CachedProgram, Watched
 from binsafe.intake.messages import Closed, Kind, receive, send
 from binsafe.intake.summaries import Known
 from binsafe.limits import MAX_SUMMARY_BYTES
@@ -59,7 +59,7 @@ Question = Link | Add | Summarise | Services | Exists
 class AskedLibraries:
     """The library closure of one program, of which another process knows; see `binsafe.syscalls.linking.provider`."""
 
-    def __init__(self, connection: socket.socket, program: Needs, own: Own) -> None:
+    def __init__(self, connection: socket.socket, program: Needs, own: CachedProgram) -> None:
         self._connection = connection
         self._own = own
         self._known = Known(self._summary)

@@ -11,7 +11,7 @@ import msgspec
 
 from binsafe.formats.elf_needs import Needs
 from binsafe.intake.asking import Add, Exists, Link, Services, Summarise, asked
-from binsafe.intake.kept import Own
+from binsafe.intake.cached_programs import CachedProgram
 from binsafe.intake.libraries import Libraries
 from binsafe.intake.messages import Order
 from binsafe.intake.summaries import Make, Summaries, default_folder
@@ -20,7 +20,7 @@ from binsafe.intake.tree import Tree
 from binsafe.model import ResolvedLibrary
 
 
-def libraries(order: Order, summarise: Make, program: Needs, own: Own | None = None) -> Libraries:
+def libraries(order: Order, summarise: Make, program: Needs, own: CachedProgram | None = None) -> Libraries:
     """The closure of the program that an order is about, with what the user says that it loads."""
     tree = Tree(None if order.root is None else Path(order.root))
     found = Libraries(program, Path(order.artifact.path), tree, Summaries(default_folder(), summarise), own)

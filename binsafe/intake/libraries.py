@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs, needs
-from binsafe.intake.kept import Own, Watched
+from binsafe.intake.cached_programs import CachedProgram, Watched
 from binsafe.intake.loaders import Loader, Requester, loader
 from binsafe.intake.summaries import Known, Summaries
 from binsafe.intake.tree import Tree
@@ -45,12 +45,14 @@ class _Found(NamedTuple):
 class Libraries:
     """The closure of one program. It only grows: what is loaded at run time is added behind the rest."""
 
-    def __init__(self, program: Needs, path: Path, tree: Tree, summaries: Summaries, own: Own | None = None) -> None:
+    def __init__(
+        self, program: Needs, path: Path, tree: Tree, summaries: Summaries, own: CachedProgram | None = None
+    ) -> None:
         """Load what ``program``, which lies at ``path``, needs: breadth first, as ``_dl_map_object_deps`` does."""
         self._program = program
         self._tree = tree
         self._summaries = summaries
-        self._own = Own() if own is None else own
+        self._own = CachedProgram() if own is None else own
         self._summarised = Known(self.payload)
         self._loader: Loader = loader(program, tree)
         self._loaded: list[Loaded] = []

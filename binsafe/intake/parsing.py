@@ -1,4 +1,4 @@
-"""Parsing of untrusted bytes: an order and its bytes -> the answer. Runs in a confined child (`apart`).
+"""Parsing of untrusted bytes: an order and its bytes -> the answer. Runs in a confined child (`child`).
 
 What it finds out about a program is kept under that program's own hash, and each file has a child of its own: whatever
 a hostile file makes of its parser, it can lie about itself only.
@@ -19,8 +19,8 @@ import msgspec
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats import HEAD_BYTES, identify
-from binsafe.intake.answered import KeptAnswer, Noting
-from binsafe.intake.kept import Own
+from binsafe.intake.cached_answers import CachedAnswer, RecordingLibraries
+from binsafe.intake.cached_programs import CachedProgram
 from binsafe.intake.messages import Calls, Closed, Kind, Order, receive, send
 from binsafe.limits import ARCHIVE_SECONDS, MAX_REPORT_BYTES
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from binsafe.model import Report, Slice
     from binsafe.syscalls import Libraries
 
-    Reach = Callable[[Needs, Own], Libraries]
+    Reach = Callable[[Needs, CachedProgram], Libraries]
     """What a program needs -> the libraries that it gets."""
 
 MAX_ORDER_BYTES = MAX_REPORT_BYTES + (1 << 20)
@@ -94,20 +94,20 @@ def _folder(order: Order, descriptor: int) -> "Report":
 
 
 def _system_calls(order: Order, data: memoryview, connection: socket.socket, reach: "Reach") -> bytes:
-    own = Own(order.kept)
+    own = CachedProgram(order.kept)
     libraries = _libraries(data, own, reach)
-    noting = None if libraries is None else Noting(libraries)
+    recording = None if libraries is None else RecordingLibraries(libraries)
     from binsafe import formats, syscalls  # loads what takes programs apart
 
     try:
         slices = formats.parse(data).slices
     except NotAnalysable as error:
         return msgspec.json.encode(Calls(problem=str(error)))
-    found = [syscalls.analyse(slice_, noting, explain=order.explain) for slice_ in slices]
+    found = [syscalls.analyse(slice_, recording, explain=order.explain) for slice_ in slices]
     calls = next((calls for calls in found if calls is not None), None)
     answer = msgspec.json.encode(Calls(calls=calls, problem="" if calls is not None else _why_not(slices[0])))
     if calls is not None and order.explain is None:
-        own.answered(KeptAnswer(answer) if noting is None else noting.answer(answer))
+        own.keep_answer(CachedAnswer(answer) if recording is None else recording.answer(answer))
     tell(own, connection)
     return answer
 
@@ -121,7 +121,7 @@ def _why_not(slice_: "Slice") -> str:
     return f"it is for {slice_.arch}, and only programs for x86_64 and arm64 (little-endian, 64 bits) are analysed"
 
 
-def tell(own: Own, connection: socket.socket) -> None:
+def tell(own: CachedProgram, connection: socket.socket) -> None:
     """Hand over what was found out about the program, for the next time."""
     payload = own.payload(MAX_REPORT_BYTES)
     if payload and len(payload) <= MAX_REPORT_BYTES:
@@ -133,7 +133,7 @@ def _file(order: Order, data: memoryview, connection: socket.socket, reach: "Rea
 
     if identify(data) != "elf" and (answer := _archive(order, data, connection)) is not None:
         return answer
-    own = Own(order.kept)
+    own = CachedProgram(order.kept)
     report = inspect(
         order.artifact,
         data,
@@ -161,7 +161,7 @@ def _archive(order: Order, data: memoryview, connection: socket.socket) -> "Repo
     return archives.inspect(order.artifact, data, syscalls=order.syscalls, listings=order.listings, watch=watch)
 
 
-def _libraries(data: memoryview, own: Own, reach: "Reach") -> "Libraries | None":
+def _libraries(data: memoryview, own: CachedProgram, reach: "Reach") -> "Libraries | None":
     """The closure of an ELF program that loads libraries; None for everything else."""
     from binsafe.formats.elf_needs import needs
     from binsafe.syscalls.glibc import loads_services

@@ -17,7 +17,7 @@ import msgspec
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats.structure import let_go
-from binsafe.intake.kept import Watched
+from binsafe.intake.cached_programs import Watched
 from binsafe.intake.private import private_file, seal, write_all
 from binsafe.intake.store import Store, cache_folder
 from binsafe.model import ResolvedLibrary

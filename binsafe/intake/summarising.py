@@ -13,8 +13,8 @@ from typing import Self
 import msgspec
 
 from binsafe.intake import loading
-from binsafe.intake.apart import Apart, Broken, again, nonsense
-from binsafe.intake.kept import Watched
+from binsafe.intake.cached_programs import Watched
+from binsafe.intake.child import Broken, ConfinedChild, again, nonsense
 from binsafe.intake.messages import Closed, Kind, receive, send
 from binsafe.intake.owners import is_systems_own
 from binsafe.intake.summaries import Copy, summarised
@@ -38,7 +38,7 @@ class Summariser:
     def __init__(self, *, in_system: bool = True) -> None:
         """Without ``in_system`` the libraries are those of another tree, whose origin is not known."""
         self._in_system = in_system
-        self._shared: Apart | None = None
+        self._shared: ConfinedChild | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -79,9 +79,9 @@ class Summariser:
         return frame.payload
 
 
-def _begin() -> Apart:
+def _begin() -> ConfinedChild:
     loading.load_for_library()  # not there yet where what was kept of the program was enough
-    return Apart(_answer_all)
+    return ConfinedChild(_answer_all)
 
 
 def _answer_all(connection: socket.socket) -> bytes:

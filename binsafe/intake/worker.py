@@ -1,7 +1,7 @@
 """The child process that takes orders over a socket until its parent has no more, and has each parsed by another one.
 
 It stays alive between orders, because loading the parsers takes longer than parsing most files. It parses nothing
-itself: each file, and each library of which something is not known yet, has a confined child of its own (`apart`) that
+itself: each file, and each library of which something is not known yet, has a confined child of its own (`child`) that
 begins where it is; only files of the system share one (`owners`). It finds the libraries, answers a child's questions
 about them (`asking`), and keeps what is found out for all programs.
 
@@ -20,10 +20,10 @@ import msgspec
 
 from binsafe.formats import identify
 from binsafe.intake import bounds, loading, parsing
-from binsafe.intake.answered import Noting
 from binsafe.intake.answers import claimed
-from binsafe.intake.apart import CAN_CONFINE, Apart, Broken, again, nonsense
-from binsafe.intake.kept import Own
+from binsafe.intake.cached_answers import RecordingLibraries
+from binsafe.intake.cached_programs import CachedProgram
+from binsafe.intake.child import CAN_CONFINE, Broken, ConfinedChild, again, nonsense
 from binsafe.intake.messages import Calls, Closed, Frame, Kind, Order, receive, send
 from binsafe.intake.owners import is_systems_own
 from binsafe.intake.summaries import here
@@ -59,7 +59,7 @@ def serve(connection: socket.socket) -> None:
 class _Worker:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._shared: Apart | None = None
+        self._shared: ConfinedChild | None = None
         self._left = 0
         """How many files more the shared child may be given."""
 
@@ -106,16 +106,16 @@ class _Worker:
         from binsafe.intake.librarian import libraries
         from binsafe.intake.summarising import Summariser
 
-        own = Own(order.kept)
+        own = CachedProgram(order.kept)
         with Summariser(in_system=order.root is None) as summarise:
             answer = own.answer if order.explain is None else None
             if own.needs is None:
                 return None if answer is None else answer.payload
             if answer is not None and answer.holds(libraries(order, summarise, own.needs)):
                 return answer.payload
-            return self._composed(order, own, Noting(libraries(order, summarise, own.needs, own)))
+            return self._composed(order, own, RecordingLibraries(libraries(order, summarise, own.needs, own)))
 
-    def _composed(self, order: Order, own: Own, libraries: Noting) -> bytes | None:
+    def _composed(self, order: Order, own: CachedProgram, libraries: RecordingLibraries) -> bytes | None:
         """The answer that follows from summaries that were kept, which is kept as well; None where one is missing."""
         from binsafe import syscalls
 
@@ -125,7 +125,7 @@ class _Worker:
             return None
         answer = msgspec.json.encode(Calls(calls=calls))
         if order.explain is None:
-            own.answered(libraries.answer(answer))
+            own.keep_answer(libraries.answer(answer))
             parsing.tell(own, self._connection)
         return answer
 
@@ -144,12 +144,12 @@ class _Worker:
         self._shared = child
         return self._passed(answer, child)
 
-    def _new_shared(self) -> Apart:
+    def _new_shared(self) -> ConfinedChild:
         self.close()
         self._left = _FILES_OF_SYSTEM
-        return Apart(parsing.answer_orders)
+        return ConfinedChild(parsing.answer_orders)
 
-    def _passed(self, answer: Frame, child: Apart) -> Frame:
+    def _passed(self, answer: Frame, child: ConfinedChild) -> Frame:
         if child.gaps:
             send(self._connection, Kind.OPEN, child.gaps)
         return answer
@@ -162,7 +162,7 @@ class _Worker:
         def work(connection: socket.socket) -> bytes:
             return parsing.carry_out(order, content, connection, partial(AskedLibraries, connection))
 
-        with Librarian(order) as librarian, Apart(work, folder=content.folder) as child:
+        with Librarian(order) as librarian, ConfinedChild(work, folder=content.folder) as child:
             while True:
                 frame = child.hear(MAX_REPORT_BYTES)
                 try:

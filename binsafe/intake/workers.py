@@ -15,8 +15,8 @@ import msgspec
 
 from binsafe.intake import answers
 from binsafe.intake.answers import Answer
+from binsafe.intake.cached_programs import programs
 from binsafe.intake.forking import Forked, can_fork
-from binsafe.intake.kept import programs
 from binsafe.intake.messages import Calls, Closed, Ending, Kind, Order, TooLarge, receive, send
 from binsafe.intake.private import private_file
 from binsafe.intake.snapshot import Snapshot

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from binsafe.intake import confining
-from binsafe.intake.apart import Apart, Broken
+from binsafe.intake.child import Broken, ConfinedChild
 from binsafe.syscalls.tables import numbers
 
 FOLDER, PORT = Path(sys.argv[1]), int(sys.argv[2])
@@ -177,7 +177,7 @@ def tried(attempt: Callable[[], object]) -> str:
             return type(error).__name__.encode()
         return b"done"
 
-    with Apart(work) as child:
+    with ConfinedChild(work) as child:
         try:
             return child.hear(1 << 20).payload.decode()
         except Broken as broken:

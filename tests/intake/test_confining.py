@@ -55,9 +55,9 @@ def test_landlock_holds_files_and_connections_where_seccomp_is_missing(tmp_path:
 TAKEN_OVER = """
 import json, os, struct, sys, time
 import msgspec
-from binsafe.intake import apart, parsing, workers
+from binsafe.intake import child, parsing, workers
 from binsafe.intake.messages import Kind, send
-apart.WORKER_SECONDS = workers.WORKER_SECONDS = {seconds}
+child.WORKER_SECONDS = workers.WORKER_SECONDS = {seconds}
 real = parsing.carry_out
 
 def spin(seconds):  # who is confined cannot even sleep

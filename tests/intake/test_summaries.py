@@ -11,7 +11,7 @@ from shared_objects import shared_object
 
 from binsafe.intake import store
 from binsafe.intake import summaries as module
-from binsafe.intake.kept import Watched
+from binsafe.intake.cached_programs import Watched
 from binsafe.intake.summaries import Known, Summaries
 from binsafe.model import ResolvedLibrary
 from binsafe.syscalls import Summary

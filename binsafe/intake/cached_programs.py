@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from binsafe.formats.elf_needs import Needs
-from binsafe.intake.answered import KeptAnswer
+from binsafe.intake.cached_answers import CachedAnswer
 from binsafe.intake.store import Store, cache_folder
 from binsafe.syscalls import engine_version
 
@@ -25,14 +25,14 @@ _NOT_OURS = (msgspec.DecodeError, RecursionError)
 """What decoding ends with where a hostile file had something else kept of it."""
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
+class _Cached(msgspec.Struct, frozen=True, array_like=True):
     needs: Needs | None
-    answer: KeptAnswer | None
+    answer: CachedAnswer | None
     summaries: msgspec.Raw
     """A list of (`Watched`, `Summary`), which are not decoded for who wants the answer alone."""
 
 
-class Own:
+class CachedProgram:
     """What is cached of the inspected program itself: its needs, its summaries by what was watched, and an answer."""
 
     def __init__(self, kept: bytes | None = None) -> None:
@@ -41,13 +41,13 @@ class Own:
         """Whether there is something that was not kept."""
         self.needs: Needs | None = None
         """None of a program that loads nothing, or of which nothing is known yet."""
-        self.answer: KeptAnswer | None = None
+        self.answer: CachedAnswer | None = None
         self._known: dict[Watched, Summary] | None = None
         self._encoded = b""
         """The summaries as they were kept."""
         if kept is not None:
             try:
-                found = msgspec.msgpack.decode(kept, type=_Kept)
+                found = msgspec.msgpack.decode(kept, type=_Cached)
             except _NOT_OURS:
                 return
             self.needs, self.answer, self._encoded = found.needs, found.answer, bytes(found.summaries)
@@ -60,7 +60,7 @@ class Own:
             self.is_new = True
         return summaries[watched]
 
-    def answered(self, answer: KeptAnswer | None) -> None:
+    def keep_answer(self, answer: CachedAnswer | None) -> None:
         """Keep the answer to the whole question, if it is worth keeping."""
         if answer is not None:
             self.answer = answer
@@ -73,7 +73,7 @@ class Own:
         if not self.is_new or least > most:
             return b""
         encoded = self._encoded if self._known is None else msgspec.msgpack.encode([*known.items()])
-        return msgspec.msgpack.encode(_Kept(self.needs, self.answer, msgspec.Raw(encoded or _NOTHING)))
+        return msgspec.msgpack.encode(_Cached(self.needs, self.answer, msgspec.Raw(encoded or _NOTHING)))
 
     def _summaries(self) -> "dict[Watched, Summary]":
         if self._known is None:
@@ -87,5 +87,5 @@ class Own:
 
 
 def programs() -> Store:
-    """Where what `Own` gives is kept, by the sha256 of the program."""
+    """Where what `CachedProgram` gives is kept, by the sha256 of the program."""
     return Store(cache_folder() / "programs" / engine_version())

@@ -38,7 +38,7 @@ class Broken(Exception):
         self.ending = ending
 
 
-class Apart:
+class ConfinedChild:
     """The child; a context manager that ends it."""
 
     def __init__(self, work: Work, *, folder: int | None = None) -> None:

@@ -8,7 +8,7 @@ import pytest
 from shared_objects import install, shared_object
 
 from binsafe.formats.elf_needs import needs
-from binsafe.intake.answered import KeptAnswer, Noting
+from binsafe.intake.cached_answers import CachedAnswer, RecordingLibraries
 from binsafe.intake.libraries import Libraries
 from binsafe.intake.summaries import Summaries
 from binsafe.intake.tree import Tree
@@ -32,21 +32,21 @@ def libraries(root: Path) -> Libraries:
     return Libraries(needs(memoryview(PROGRAM)), root / "usr/bin/program", Tree(root), Summaries(None))
 
 
-def answer(root: Path) -> KeptAnswer:
+def answer(root: Path) -> CachedAnswer:
     """Of an analysis that asks for each kind of thing."""
-    noting = Noting(libraries(root))
-    noting.members()
-    noting.add("libplugin.so", "dlopen")
-    noting.add("liblater.so", "dlopen")
-    assert noting.name_services() == ("files",)
-    assert not noting.exists("/run/helper")
-    found = noting.answer(b"what was said")
+    recording = RecordingLibraries(libraries(root))
+    recording.members()
+    recording.add("libplugin.so", "dlopen")
+    recording.add("liblater.so", "dlopen")
+    assert recording.name_services() == ("files",)
+    assert not recording.exists("/run/helper")
+    found = recording.answer(b"what was said")
     assert found is not None
     return found
 
 
 def test_an_answer_holds_while_nothing_changes(root: Path):
-    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(answer(root)), type=KeptAnswer)
+    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(answer(root)), type=CachedAnswer)
     assert kept.payload == b"what was said"
     assert kept.holds(libraries(root))
 
@@ -111,6 +111,6 @@ def test_no_end_of_questions_is_asked_again(root: Path):
 def test_no_answer_is_kept_where_a_library_could_not_be_taken_apart(root: Path):
     """The next time its parser may have the memory that it lacked."""
     broken = Summaries(None, lambda *_: b"")
-    noting = Noting(Libraries(needs(memoryview(PROGRAM)), root / "usr/bin/program", Tree(root), broken))
-    noting.members()
-    assert noting.answer(b"what was said") is None
+    recording = RecordingLibraries(Libraries(needs(memoryview(PROGRAM)), root / "usr/bin/program", Tree(root), broken))
+    recording.members()
+    assert recording.answer(b"what was said") is None

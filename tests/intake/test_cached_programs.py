@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from binsafe.intake.kept import Own
+from binsafe.intake.cached_programs import CachedProgram
 from binsafe.intake.store import Store
 from binsafe.limits import MAX_REPORT_BYTES
 
@@ -22,7 +22,7 @@ import os, socket, sys
 import msgspec
 from binsafe.intake import Snapshot, find, worker
 from binsafe.intake.messages import Frame, Kind, Order, receive
-from binsafe.intake.kept import programs
+from binsafe.intake.cached_programs import programs
 with Snapshot.take(find(sys.argv[1])) as snapshot:
     order = Order(
         artifact=snapshot.artifact, only_syscalls=True, kept=programs().read(snapshot.artifact.sha256)
@@ -157,14 +157,14 @@ def test_what_was_kept_may_be_as_large_as_what_is_accepted(cache: Path, ls: str,
 def test_what_is_no_summary_counts_for_nothing():
     deep = b"\x93\xc0\xc0" + b"\x91" * 100_000 + b"\xc0"
     for kept in (b"\x93\x01\x02\x03", msgspec.msgpack.encode([["x", 1], None, []]), deep, None):
-        assert Own(kept).needs is None
-        assert Own(kept).answer is None
+        assert CachedProgram(kept).needs is None
+        assert CachedProgram(kept).answer is None
 
 
 def test_what_is_kept_may_be_megabytes(ls: str, cache: Path):
     """Of a program like ruff it is; the second answer failed where it was larger than an order could be."""
     code = (
-        "import sys; from binsafe.intake import Snapshot, find; from binsafe.intake.kept import programs;"
+        "import sys; from binsafe.intake import Snapshot, find; from binsafe.intake.cached_programs import programs;"
         "sha = Snapshot.take(find(sys.argv[1])).artifact.sha256; programs().write(sha, bytes(3 << 20));"
         "assert len(programs().read(sha)) == 3 << 20"
     )

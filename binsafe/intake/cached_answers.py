@@ -19,7 +19,7 @@ _MAX_QUESTIONS = 4 * MAX_LIBRARIES
 """That are asked again: who parsed a hostile program says which."""
 
 
-class KeptAnswer(msgspec.Struct, frozen=True, array_like=True):
+class CachedAnswer(msgspec.Struct, frozen=True, array_like=True):
     """An answer to an order, and what it depends on beside the program's bytes."""
 
     payload: bytes
@@ -43,7 +43,7 @@ class KeptAnswer(msgspec.Struct, frozen=True, array_like=True):
         )
 
 
-class Noting:
+class RecordingLibraries:
     """`Libraries` of which it is noted what was asked; see `binsafe.syscalls.linking.provider`."""
 
     def __init__(self, libraries: "Libraries") -> None:
@@ -83,8 +83,8 @@ class Noting:
         self._there[path] = self._libraries.exists(path)
         return self._there[path]
 
-    def answer(self, payload: bytes) -> KeptAnswer | None:
+    def answer(self, payload: bytes) -> CachedAnswer | None:
         """What was asked, with the answer that it led to; None where a library's parser broke, as it may not again."""
         if self._broken:
             return None
-        return KeptAnswer(payload, tuple(self._added), self.resolved, self._services, self._there)
+        return CachedAnswer(payload, tuple(self._added), self.resolved, self._services, self._there)
