@@ -25,6 +25,7 @@ Unknown = Literal["unknown"]
 UNKNOWN: Final = "unknown"
 
 SECONDS_TO_MS: Final = 1000.0
+MAX_PORT: Final = 65_535
 
 WITHIN: Final = 3
 """``accepted_within_3`` counts ids that took at most so many attempts, whatever the scoring calls free."""

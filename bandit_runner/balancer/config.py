@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from bandit_runner.errors import UsageError
-from bandit_runner.model import Scoring
+from bandit_runner.model import MAX_PORT, Scoring
 
 Address = tuple[str, int]
 """Host and TCP port."""
@@ -22,7 +22,6 @@ TIER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 HOST_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 RESERVED: Final = frozenset({"healthz", "metrics"})
-MAX_PORT: Final = 65_535
 _LOOPBACKS_BY_VERSION: Final = {4: "127.0.0.1", 6: "::1"}
 _LOOPBACKS: Final = frozenset(_LOOPBACKS_BY_VERSION.values())
 

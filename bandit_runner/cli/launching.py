@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bandit_runner.balancer import Limits
 
 STANDIN = "flakyservers"
-_STANDIN = ("-truth", "-")
+_TELL_TRUTH = ("-truth", "-")
 """The stand-in tells its rates, so that regret can be told; a binary of the user's gets no argument."""
 
 LOOK_SECONDS: Final = 0.2
@@ -54,7 +54,7 @@ def running(
 
     stop_on_signals()
     arguments = (
-        [] if options.binary is not None else [*_STANDIN, "-limits", options.limits, "-seed", str(options.seed or 0)]
+        [] if options.binary is not None else [*_TELL_TRUTH, "-limits", options.limits, "-seed", str(options.seed or 0)]
     )
     with contextlib.ExitStack() as stack:
         # a path means what lies there: a bare name is not looked up among the commands

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-MAX_PORT = 65_535
+from bandit_runner.model import MAX_PORT
 
 
 class File(click.Path):

@@ -21,7 +21,7 @@ from bandit_runner.runs.records import Run
 from bandit_runner.runs.tally import Tally
 from bandit_runner.tables import counted
 
-PER: int = 100
+PER_IDS: int = 100
 
 
 class ComparedRow(ResultRow, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ def compare(runs: Iterable[Run], scoring: Scoring) -> tuple[ComparedRow, ...]:
 
 def per_100(tally: Tally, scoring: Scoring) -> float:
     """Points per 100 ids of a tally with at least one."""
-    return PER * tally.score(scoring) / tally.requests
+    return PER_IDS * tally.score(scoring) / tally.requests
 
 
 def verdict(row: ComparedRow) -> str:
@@ -92,7 +92,7 @@ def verdict(row: ComparedRow) -> str:
 def _row(strategy: str, tier: str, runs: Sequence[Run], scoring: Scoring) -> ComparedRow:
     whole = Tally.sum([run.tally for run in runs])
     scores = _estimate(runs, whole, scoring)
-    scale = whole.requests / PER
+    scale = whole.requests / PER_IDS
     return ComparedRow(
         strategy=strategy,
         tier=tier,
@@ -122,13 +122,13 @@ def _estimate(runs: Sequence[Run], whole: Tally, scoring: Scoring) -> Estimate:
     certain. It ends at 100, and at 0 where no id brought less.
     """
     mean, usual = per_100(whole, scoring), whole.requests / len(runs)
-    off = [PER * (run.tally.score(scoring) - run.tally.requests * mean / PER) / usual for run in runs]
+    off = [PER_IDS * (run.tally.score(scoring) - run.tally.requests * mean / PER_IDS) / usual for run in runs]
     between = estimate([mean + value for value in off])
     points = whole.points(scoring)
-    low, high = (_scaled(end, PER / whole.requests) for end in interval_of_points(points))
+    low, high = (_scaled(end, PER_IDS / whole.requests) for end in interval_of_points(points))
     ends = [end for end in (low, high, between.low, between.high) if end is not None]
     widest = msgspec.structs.replace(between, mean=mean, low=min(ends), high=max(ends))
-    return clipped(widest, PER * least_points(points), PER)
+    return clipped(widest, PER_IDS * least_points(points), PER_IDS)
 
 
 def _versus(runs: Sequence[Run], best: Sequence[Run], scoring: Scoring) -> Difference | None:

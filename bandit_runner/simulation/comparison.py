@@ -9,7 +9,7 @@ from bandit_runner import intervals
 from bandit_runner.model import SECONDS_TO_MS, UNKNOWN, ResultRow, Unknown
 from bandit_runner.simulation.play import MICROSECONDS, RunResult
 
-PER: Final = 100.0
+PER_IDS: Final = 100.0
 """Scores are compared per 100 ids."""
 
 ALPHA: Final = 1 - intervals.CONFIDENCE
@@ -20,13 +20,13 @@ TIGHTEST: Final = 100.0
 
 def scores(results: Sequence[RunResult]) -> list[float]:
     """Points per 100 ids, run by run."""
-    return [result.score * PER / result.requests for result in results]
+    return [result.score * PER_IDS / result.requests for result in results]
 
 
 def estimate(results: Sequence[RunResult]) -> intervals.Estimate:
     """Points per 100 ids, with ends that can be: 100, and 0 where no attempt cost anything."""
     least = -math.inf if any(result.extra_attempts for result in results) else 0.0
-    return intervals.clipped(intervals.estimate(scores(results)), least, PER)
+    return intervals.clipped(intervals.estimate(scores(results)), least, PER_IDS)
 
 
 def difference(first: Sequence[RunResult], second: Sequence[RunResult]) -> intervals.Difference:
@@ -59,7 +59,7 @@ def sequential_half_width(deviation: float, runs: int) -> float:
 def row(strategy: str, scenario: str, results: Sequence[RunResult], best: Sequence[RunResult] | None) -> ResultRow:
     """All runs of one strategy on one scenario, as totals; ``best`` are the clairvoyant's runs of the same seeds."""
     total, requests = sum(result.score for result in results), sum(result.requests for result in results)
-    found, scale = estimate(results), requests / PER
+    found, scale = estimate(results), requests / PER_IDS
     latencies = Counter[int]()
     for result in results:
         latencies.update(result.latencies)

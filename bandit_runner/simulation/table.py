@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from bandit_runner import intervals
 from bandit_runner.model import ResultRow
-from bandit_runner.simulation.comparison import PER, difference, row, scores
+from bandit_runner.simulation.comparison import PER_IDS, difference, row, scores
 from bandit_runner.simulation.experiment import BOUND, CLAIRVOYANT, Experiment, RunResults
 from bandit_runner.tables import Column, table
 
@@ -19,7 +19,7 @@ class _Line(NamedTuple):
 
     def per_100(self, total: float | str) -> str:
         """A total of all runs per 100 ids; "-" for what is unknown."""
-        return "-" if isinstance(total, str) else f"{total * PER / self.totals.requests:.1f}"
+        return "-" if isinstance(total, str) else f"{total * PER_IDS / self.totals.requests:.1f}"
 
     def played(self, total: float | str) -> str:
         """The same of something that only ids have: the bound, which plays none, has "-"."""

@@ -8,7 +8,7 @@ from binsafe.model.report import FILE_CAPABILITIES
 _TEXTS = frozenset({"user.xdg.origin.url", "user.xdg.referrer.url"})
 """As curl and wget write them (freedesktop.org, "Common Extended Attributes")."""
 _ORIGINS = frozenset({"com.apple.metadata:kMDItemWhereFroms", "user.com.apple.metadata:kMDItemWhereFroms"})
-_MAX = 1024
+_MAX_TEXT = 1024
 _MAX_ORIGINS = 64
 """Addresses of one file's origin that are looked at; browsers note two."""
 _CAPABILITIES = (
@@ -26,7 +26,7 @@ def describe(name: str, value: bytes) -> str:
         said = _said(name, value)
     except Exception:  # noqa: BLE001 - plistlib lets all kinds through
         said = ""
-    return said[:_MAX] or f"{len(value):,} bytes"
+    return said[:_MAX_TEXT] or f"{len(value):,} bytes"
 
 
 def _said(name: str, value: bytes) -> str:
@@ -34,7 +34,7 @@ def _said(name: str, value: bytes) -> str:
         return value.decode()
     if name in _ORIGINS:
         parts = plistlib.loads(value, fmt=plistlib.FMT_BINARY)
-        return ", ".join(part[:_MAX] for part in parts[:_MAX_ORIGINS] if isinstance(part, str) and part)
+        return ", ".join(part[:_MAX_TEXT] for part in parts[:_MAX_ORIGINS] if isinstance(part, str) and part)
     return ", ".join(_capabilities(value)) if name == FILE_CAPABILITIES else ""
 
 

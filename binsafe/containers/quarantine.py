@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 _FIELDS = ("flags", "time", "agent", "id")
-_MAX = 1024
+_MAX_TEXT = 1024
 
 
 def parse(value: bytes) -> dict[str, str]:
@@ -12,7 +12,7 @@ def parse(value: bytes) -> dict[str, str]:
 
     A time that is no number stays as it is. A mark without words is one, too: what it says is unknown.
     """
-    text = value[:_MAX].decode("utf-8", "replace").strip("\0\n")
+    text = value[:_MAX_TEXT].decode("utf-8", "replace").strip("\0\n")
     if not text:
         return {"unknown": "the mark is empty"}
     fields = {name: part for name, part in zip(_FIELDS, text.split(";", 3), strict=False) if part}

@@ -7,7 +7,7 @@ import sys
 
 from binsafe.model.report import QUARANTINE
 
-_MAX = 65_536
+_MAX_BYTES = 65_536
 _NONE = {
     getattr(errno, name) for name in ("ENOATTR", "ENODATA", "ENOTSUP", "EOPNOTSUPP", "ENOSYS") if hasattr(errno, name)
 }
@@ -16,7 +16,7 @@ _NONE = {
 
 _ON_ALL = ("system.", "security.selinux", "security.ima", "security.evm", "com.apple.provenance", "com.apple.lastused")
 """How attributes begin that a system puts on files of its own accord, and that say nothing of one."""
-_MOST = 32
+_MAX_SHOWN = 32
 
 
 def quarantine(descriptor: int) -> dict[str, str] | None:
@@ -42,7 +42,7 @@ def others(descriptor: int) -> dict[str, str] | None:
     """
     try:
         names = [name for name in _names(descriptor) if not name.startswith(_ON_ALL) and not name.endswith(QUARANTINE)]
-        values = {name: _value(descriptor, name) for name in sorted(names)[:_MOST]}  # security.* before user.*
+        values = {name: _value(descriptor, name) for name in sorted(names)[:_MAX_SHOWN]}  # security.* before user.*
     except AttributeError:  # another system
         return None
     except OSError as error:
@@ -70,8 +70,8 @@ def _value(descriptor: int, name: str) -> bytes:
 def _filled(descriptor: int, name: str | None = None) -> bytes:
     """fgetxattr(2), flistxattr(2) of macOS, which Python does not have; what is longer is an error (ERANGE)."""
     library = ctypes.CDLL(None, use_errno=True)
-    value = ctypes.create_string_buffer(_MAX)
-    size = ctypes.c_size_t(_MAX)
+    value = ctypes.create_string_buffer(_MAX_BYTES)
+    size = ctypes.c_size_t(_MAX_BYTES)
     if name is None:
         found = library.flistxattr(descriptor, value, size, 0)  # no options
     else:

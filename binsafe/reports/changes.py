@@ -15,12 +15,12 @@ from binsafe.reports.markdown import code_span, prose
 SCHEMA_FILE = "difference.schema.json"
 
 _SIGNS = {"gained": "+", "lost": "-", "changed": "~"}
-_MOST = 400
-_LONGEST = 300
-_ALARMING = 12
-_FEW = 6
-_NAME = 80
-_NOT_COMPARED = 8
+_MAX_ROWS = 400
+_MAX_CHARACTERS = 300
+_MAX_ALARMING = 12
+_MAX_ITEMS = 6
+_MAX_NAME = 80
+_MAX_NOT_COMPARED = 8
 
 
 def text(difference: Difference, *, verbose: int = 0) -> str:
@@ -30,7 +30,7 @@ def text(difference: Difference, *, verbose: int = 0) -> str:
     """
     lines = [difference.summary, f"{difference.old.path} -> {difference.new.path}", ""]
     alarming = [change for change in difference.changes if change.severity.rank >= Severity.MEDIUM.rank]
-    shown = difference.changes if verbose else alarming[:_ALARMING]
+    shown = difference.changes if verbose else alarming[:_MAX_ALARMING]
     for change in shown:
         lines.append(
             f"{_SIGNS[change.kind]} {change.severity:<9}{change.subject}: {change.item}  {change.where}".rstrip()
@@ -41,7 +41,7 @@ def text(difference: Difference, *, verbose: int = 0) -> str:
     if not verbose:
         lines += ["", *_together(difference.changes[len(alarming) :])]
     lines += ["", *_rest(difference, len(difference.changes) if verbose else 0)]
-    return "\n".join(escape(line if verbose else line[:_LONGEST]) for line in _spaced(lines)) + "\n"
+    return "\n".join(escape(line if verbose else line[:_MAX_CHARACTERS]) for line in _spaced(lines)) + "\n"
 
 
 def _together(changes: Sequence[Change]) -> Iterator[str]:
@@ -51,8 +51,8 @@ def _together(changes: Sequence[Change]) -> Iterator[str]:
         alike[_SIGNS[change.kind], change.subject][change.item] = None
     for (sign, subject), items in alike.items():
         names = list(items)
-        more = f", and {len(names) - _FEW} more (-v)" if len(names) > _FEW else ""
-        yield f"{sign} {subject}: {', '.join(shortened(name, _NAME) for name in names[:_FEW])}{more}"
+        more = f", and {len(names) - _MAX_ITEMS} more (-v)" if len(names) > _MAX_ITEMS else ""
+        yield f"{sign} {subject}: {', '.join(shortened(name, _MAX_NAME) for name in names[:_MAX_ITEMS])}{more}"
 
 
 def _spaced(lines: Iterable[str]) -> Iterator[str]:
@@ -70,15 +70,15 @@ def markdown(difference: Difference, *, verbose: int = 0) -> str:
     lines += [f"> **{prose(difference.summary)}**", ""]
     if difference.changes:
         lines += ["| | severity | what | change | where | evidence |", "|---|---|---|---|---|---|"]
-    for change in difference.changes if verbose else difference.changes[:_MOST]:
+    for change in difference.changes if verbose else difference.changes[:_MAX_ROWS]:
         place = next(iter(change.evidence), None)
         shown = " ".join(part for part in (place.address, place.symbol) if part) if place is not None else ""
-        cells = (change.severity.value, change.subject, shortened(change.item, _LONGEST), change.where, shown)
+        cells = (change.severity.value, change.subject, shortened(change.item, _MAX_CHARACTERS), change.where, shown)
         lines.append(f"| {code_span(_SIGNS[change.kind])} | {' | '.join(prose(cell) for cell in cells)} |")
-        if not verbose and sum(map(len, lines)) > _COMMENT:
+        if not verbose and sum(map(len, lines)) > _MAX_COMMENT:
             lines.append(f"\nand {len(difference.changes) - difference.changes.index(change) - 1} more.")
             break
-    lines += ["", *(f"- {prose(line)}" for line in _rest(difference, _MOST))]
+    lines += ["", *(f"- {prose(line)}" for line in _rest(difference, _MAX_ROWS))]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -98,7 +98,7 @@ def _document(difference: Difference) -> str:
     return schemas.pretty(msgspec.json.decode(msgspec.json.encode(difference)))
 
 
-_COMMENT = min(60_000, MAX_OUTPUT_BYTES)
+_MAX_COMMENT = min(60_000, MAX_OUTPUT_BYTES)
 """GitHub takes comments of 65,536 characters."""
 
 
@@ -126,6 +126,6 @@ def _rest(difference: Difference, shown: int) -> Iterator[str]:
     """Lines below the changes: how many were left out beyond the first ``shown`` (0: none), what was not compared."""
     if 0 < shown < len(difference.changes):
         yield f"and {len(difference.changes) - shown} more changes (--format json has all)"
-    yield from (f"not compared: {what}" for what in difference.not_compared[:_NOT_COMPARED])
-    if len(difference.not_compared) > _NOT_COMPARED:
-        yield f"not compared: {len(difference.not_compared) - _NOT_COMPARED} more (--format json has all)"
+    yield from (f"not compared: {what}" for what in difference.not_compared[:_MAX_NOT_COMPARED])
+    if len(difference.not_compared) > _MAX_NOT_COMPARED:
+        yield f"not compared: {len(difference.not_compared) - _MAX_NOT_COMPARED} more (--format json has all)"
