@@ -2,7 +2,7 @@
 
 A file is opened once, without following a link at its end; its bytes are copied while they are hashed, into memory that
 is sealed (Linux) or a private file without a name (elsewhere). That copy is inspected and that copy runs: what happens
-to the path afterwards changes nothing. Parsing happens in a child process with limits (see ``worker``), so a parser
+to the path afterwards changes nothing. Parsing happens in a child process with limits (``worker_process``), so a parser
 that crashes on a hostile file is a finding, not our crash.
 
 The bytes::
@@ -17,7 +17,7 @@ Parsing, from the outside in::
     inspecting      what callers call
     workers         our end: starts a worker (forking), asks it, replaces one that breaks; answers, what it believes
     messages        what goes between the processes
-    worker          that process: takes orders, and gives each file to a child
+    worker_process  that process: takes orders, and gives each file to a child
     child           the child: loading, what it loads first; confining, what it gives up then (trial, for the doctor);
                     bounds, how much it may take
     parsing         what the child does: order and bytes -> answer

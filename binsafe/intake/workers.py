@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import subprocess
 
 _PACKAGES = str(Path(__file__).resolve().parents[2])
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from binsafe.intake.worker import main; main()"
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from binsafe.intake.worker_process import main; main()"
 _MAX_BROKEN_MEMBERS = 8
 _LAST_WORDS_SECONDS = 5
 _PATIENCE_SECONDS = 2.0
@@ -233,7 +233,7 @@ def _left(ends: float) -> float:
 
 
 def _forked(connection: socket.socket, said: int) -> Forked:
-    from binsafe.intake.worker import serve  # only here; else it is a program of its own
+    from binsafe.intake.worker_process import serve  # only here; else it is a program of its own
 
     return Forked(lambda: serve(connection), keep=(connection.fileno(),), said=said)
 

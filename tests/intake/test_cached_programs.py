@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="takes a dynamic
 IN_ONE_PROCESS = """
 import os, socket, sys
 import msgspec
-from binsafe.intake import Snapshot, find, worker
+from binsafe.intake import Snapshot, find, worker_process
 from binsafe.intake.messages import Frame, Kind, Order, receive
 from binsafe.intake.cached_programs import programs
 with Snapshot.take(find(sys.argv[1])) as snapshot:
@@ -29,7 +29,7 @@ with Snapshot.take(find(sys.argv[1])) as snapshot:
     )
     frame = Frame(Kind.ORDER, msgspec.msgpack.encode(order), os.dup(snapshot.descriptor))
     ours, theirs = socket.socketpair()
-    assert worker._Worker(ours).carry_out(frame)
+    assert worker_process._WorkerProcess(ours).carry_out(frame)
     print(len(receive(theirs, 1 << 24).payload))
 takes_apart = {"numpy", "capstone", "lief", "binsafe.syscalls.dynamic", "binsafe.syscalls.linking.composing"}
 print(*sorted(takes_apart & set(sys.modules)))

@@ -187,7 +187,7 @@ def test_a_worker_stays_and_is_replaced_when_somebody_kills_it():
 
 
 def test_a_worker_that_has_grown_is_replaced(monkeypatch: pytest.MonkeyPatch):
-    start = "import binsafe.intake.worker as w, binsafe.intake.bounds as b; b.WORKER_KEPT_BYTES = 1; w.main()"
+    start = "import binsafe.intake.worker_process as w, binsafe.intake.bounds as b; b.WORKER_KEPT_BYTES = 1; w.main()"
     monkeypatch.setattr(workers, "can_fork", lambda: False)
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)
     with Snapshot.take(find(sys.executable)) as snapshot, Worker() as worker:
@@ -198,7 +198,7 @@ def test_a_worker_that_has_grown_is_replaced(monkeypatch: pytest.MonkeyPatch):
 
 def test_time_is_limited_for_each_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     start = (
-        "import binsafe.intake.worker as w, binsafe.intake.bounds as b, binsafe.intake.parsing as p;"
+        "import binsafe.intake.worker_process as w, binsafe.intake.bounds as b, binsafe.intake.parsing as p;"
         "b.WORKER_SECONDS = 1; p.carry_out = lambda *_: any(iter(int, 1)); w.main()"
     )
     monkeypatch.setattr(workers, "can_fork", lambda: False)
@@ -215,7 +215,7 @@ def test_a_member_that_breaks_the_parser_hides_no_other(tmp_path: Path, monkeypa
     start = (
         "import os, binsafe.archives.walking as a; real = a.inspect_file; "
         "a.inspect_file = lambda artifact, *r, **o: os.abort() if artifact.name == 'bad' else real(artifact, *r, **o); "
-        "from binsafe.intake.worker import main; main()"
+        "from binsafe.intake.worker_process import main; main()"
     )
     monkeypatch.setattr(workers, "can_fork", lambda: False)
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)

@@ -20,7 +20,7 @@ _WATCHED = """
 import hashlib, os, sys
 sys.path.insert(0, sys.argv[1])
 from binsafe.formats import elf_headers
-from binsafe.intake import confining, store, worker
+from binsafe.intake import confining, store, worker_process
 
 confining.confine = lambda folder: ()  # who is confined cannot write the log
 
@@ -39,7 +39,7 @@ def writes(self, name, payload):
     return write(self, name, payload)
 
 elf_headers.header, store.Store.write = parses, writes
-worker.main()
+worker_process.main()
 """
 
 
@@ -91,7 +91,7 @@ def test_each_program_of_which_something_is_kept_is_parsed_by_a_process_of_its_o
 def test_a_busy_parser_ends_with_whom_it_works_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     busy = (
         "import os, sys; sys.path.insert(0, sys.argv[1]);"
-        "import binsafe.intake.confining as c, binsafe.intake.worker as w, binsafe.intake.parsing as p;"
+        "import binsafe.intake.confining as c, binsafe.intake.worker_process as w, binsafe.intake.parsing as p;"
         "c.confine = lambda folder: ();"
         f"p.carry_out = lambda *_: (open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())), any(iter(int, 1)));"
         "w.main()"

@@ -125,7 +125,7 @@ def test_a_file_that_kills_every_worker_is_reported_and_the_rest_goes_on(tree: P
     start = (
         "import os, binsafe.inspection as i; real = i.inspect; "
         "i.inspect = lambda a, *r, **o: os.kill(os.getpid(), 9) if a.name.endswith('broken') else real(a, *r, **o); "
-        "from binsafe.intake.worker import main; main()"
+        "from binsafe.intake.worker_process import main; main()"
     )
     monkeypatch.setattr(workers, "can_fork", lambda: False)
     monkeypatch.setattr(workers, "_START", "import sys; sys.path.insert(0, sys.argv[1]); " + start)

@@ -50,13 +50,13 @@ def serve(connection: socket.socket) -> None:
     bounds.keep_freed_memory()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's linear algebra, never used here, starts its threads when loaded
-    worker = _Worker(connection)
+    worker = _WorkerProcess(connection)
     with connection, contextlib.closing(worker), contextlib.suppress(Closed):
         while worker.carry_out(receive(connection, parsing.MAX_ORDER_BYTES)):
             pass
 
 
-class _Worker:
+class _WorkerProcess:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._shared: ConfinedChild | None = None
