@@ -28,7 +28,6 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 class SchedulingError(msgspec.Struct, frozen=True, kw_only=True):
     """How far the requests left from when they were due; seconds, without sign."""
 
-    p50: float | Unknown
     p99: float | Unknown
     worst: float | Unknown
 
@@ -36,6 +35,4 @@ class SchedulingError(msgspec.Struct, frozen=True, kw_only=True):
 def scheduling_error(samples: Sequence[Sample]) -> SchedulingError:
     """What the load itself did wrong: large values mean that this machine, not the server, was too slow."""
     errors = [abs(sample.late) for sample in samples]
-    return SchedulingError(
-        p50=nearest_rank(errors, 50), p99=nearest_rank(errors, 99), worst=max(errors, default=UNKNOWN)
-    )
+    return SchedulingError(p99=nearest_rank(errors, 99), worst=max(errors, default=UNKNOWN))

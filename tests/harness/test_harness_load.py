@@ -95,7 +95,7 @@ def test_latency_counts_from_when_a_request_was_due():
     assert behind.latency >= behind.late
     error = scheduling_error(samples)
     assert error.worst == max(abs(sample.late) for sample in samples)
-    assert error.p50 <= error.p99 <= error.worst
+    assert 0 <= error.p99 <= error.worst
     later = [sample.late for sample in samples[samples.index(behind) + 1 :]]
     assert min(later) < behind.late / 2, "what came late must not make the rest late"
 
