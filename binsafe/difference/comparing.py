@@ -61,67 +61,67 @@ def _same_bytes(old: Report, new: Report) -> bool:
 
 def _compared(old: Report, new: Report, where: str) -> Changes:
     """Two reports on the same thing. What cannot be known of it is the same for both where the bytes are the same."""
-    to = Changes()
-    _reports(to, old, new, where)
+    changes = Changes()
+    _reports(changes, old, new, where)
     if _same_bytes(old, new):
-        to.not_compared.clear()
-        to.undecided.clear()
-    return to
+        changes.not_compared.clear()
+        changes.undecided.clear()
+    return changes
 
 
-def _reports(to: Changes, old: Report, new: Report, where: str) -> None:
+def _reports(changes: Changes, old: Report, new: Report, where: str) -> None:
     """Nothing is said of the abilities of what could not be analysed."""
     for side, report in (("old", old), ("new", new)):
-        _left_out(to, report, f"{side} in {where}" if where else side)
+        _left_out(changes, report, f"{side} in {where}" if where else side)
     if LEVELS.index(new.verdict.level) < LEVELS.index(old.verdict.level):
         said = f"{old.verdict.level} -> {new.verdict.level}"
-        to.add("worse-verdict", _MEDIUM, "verdict", said, where, detail=new.verdict.advice)
+        changes.add("worse-verdict", _MEDIUM, "verdict", said, where, detail=new.verdict.advice)
     if old.format != new.format:
         said = f"{old.format} -> {new.format}"
-        to.add("changed-format", _MEDIUM, "format", said, where)
-    makeup.beside(to, old.artifact, new.artifact, where)
-    _findings(to, _by_slice(old)[None], _by_slice(new)[None], where)
+        changes.add("changed-format", _MEDIUM, "format", said, where)
+    makeup.beside(changes, old.artifact, new.artifact, where)
+    _findings(changes, _by_slice(old)[None], _by_slice(new)[None], where)
     if _read(old) and _read(new):
-        _parts(to, old, new, where)
-        makeup.strings(to, old.strings, new.strings, where)
-        _members(to, old, new, where)
+        _parts(changes, old, new, where)
+        makeup.strings(changes, old.strings, new.strings, where)
+        _members(changes, old, new, where)
 
 
-def _left_out(to: Changes, report: Report, side: str) -> None:
+def _left_out(changes: Changes, report: Report, side: str) -> None:
     for note in report.omitted:
         about = next((about for begin, about in _LEFT_OUT if note.startswith(begin)), (ANYTHING,))
         if about:
-            to.unknown(f"{side}: {note}", *about)
+            changes.unknown(f"{side}: {note}", *about)
     if not _read(report):
         why = next((finding.detail for finding in report.findings), "the reason is not known")
-        to.unknown(f"{side}: could not be analysed: {why}", ANYTHING)
+        changes.unknown(f"{side}: could not be analysed: {why}", ANYTHING)
     if report.members_omitted:
-        to.unknown(f"{side}: {report.members_omitted} members are not in the report", ANYTHING)
+        changes.unknown(f"{side}: {report.members_omitted} members are not in the report", ANYTHING)
 
 
-def _members(to: Changes, old: Report, new: Report, where: str) -> None:
+def _members(changes: Changes, old: Report, new: Report, where: str) -> None:
     """Those that stayed are compared; all that a further one can do is gained."""
     pairs = pairing.members(old.members, new.members)
     for index in pairs.removed:
-        to.add("lost-member", _INFO, "member", old.members[index].path, where)
+        changes.add("lost-member", _INFO, "member", old.members[index].path, where)
     for index in pairs.added:
-        to.add("gained-member", _MEDIUM, "member", new.members[index].path, where)
+        changes.add("gained-member", _MEDIUM, "member", new.members[index].path, where)
     both = [(old.members[before], new.members[after]) for before, after in pairs.both]
     for before, after in both:
         if before.path != after.path:
             said = f"{before.path} -> {after.path}"
-            to.add("changed-member", _INFO, "member", said, where)
+            changes.add("changed-member", _INFO, "member", said, where)
     couples = [(before.report, after) for before, after in both]
     couples += [(pairing.nothing_like(new.members[index].report), new.members[index]) for index in pairs.added]
     for report, member in couples:
-        to.include(_compared(report, member.report, f"{where}/{member.path}" if where else member.path))
+        changes.include(_compared(report, member.report, f"{where}/{member.path}" if where else member.path))
 
 
-def _parts(to: Changes, old: Report, new: Report, where: str) -> None:
+def _parts(changes: Changes, old: Report, new: Report, where: str) -> None:
     """By processor; a further slice is compared with the one that is most like it, or with nothing at all."""
     pairs = pairing.slices(old.slices, new.slices)
     for index in pairs.removed:
-        to.add("lost-slice", _INFO, "slice", old.slices[index].arch, where)
+        changes.add("lost-slice", _INFO, "slice", old.slices[index].arch, where)
     had, has = _by_slice(old), _by_slice(new)
     couples: list[tuple[int | None, int]] = [*pairs.both]
     for index in pairs.added:
@@ -129,17 +129,17 @@ def _parts(to: Changes, old: Report, new: Report, where: str) -> None:
         couples.append((like, index))
         if like is not None:
             detail = f"compared with {old.slices[like].arch}"
-            to.add("gained-slice", _MEDIUM, "slice", new.slices[index].arch, where, detail=detail)
+            changes.add("gained-slice", _MEDIUM, "slice", new.slices[index].arch, where, detail=detail)
     for before, after in couples:
         part = new.slices[after]
         other = pairing.without_abilities(part) if before is None else old.slices[before]
         at = f"{where} ({part.arch})".strip()
         for comparison in COMPARISONS:
-            comparison(to, other, part, at)
-        _findings(to, () if before is None else had[before], has[after], at)
+            comparison(changes, other, part, at)
+        _findings(changes, () if before is None else had[before], has[after], at)
 
 
-def _findings(to: Changes, old: Sequence[Finding], new: Sequence[Finding], where: str) -> None:
+def _findings(changes: Changes, old: Sequence[Finding], new: Sequence[Finding], where: str) -> None:
     """By id, title and severity: addresses in a detail are no difference, and a second one is one more."""
     had = Counter(map(_kind, old))
     details = {finding.detail for finding in old}
@@ -149,10 +149,10 @@ def _findings(to: Changes, old: Sequence[Finding], new: Sequence[Finding], where
             continue
         said, detail = f"{finding.title} [{finding.id}]", finding.detail
         places = finding.evidence
-        to.add("gained-finding", finding.severity, "finding", said, where, detail=detail, evidence=places)
+        changes.add("gained-finding", finding.severity, "finding", said, where, detail=detail, evidence=places)
     for (identifier, title, _), count in had.items():
         for _ in range(count):
-            to.add("lost-finding", _INFO, "finding", f"{title} [{identifier}]", where)
+            changes.add("lost-finding", _INFO, "finding", f"{title} [{identifier}]", where)
 
 
 def _read(report: Report) -> bool:

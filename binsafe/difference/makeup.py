@@ -7,10 +7,10 @@ from binsafe.model.report import FILE_CAPABILITIES
 _MEDIUM, _LOW, _INFO = Severity.MEDIUM, Severity.LOW, Severity.INFO
 
 
-def beside(to: Changes, old: Artifact, new: Artifact, where: str) -> None:
+def beside(changes: Changes, old: Artifact, new: Artifact, where: str) -> None:
     """What the system keeps beside the bytes: rights that whoever starts it gets, and further attributes."""
-    to.names("gained-rights", _MEDIUM, "rights", _rights(old), _rights(new), where)
-    to.names("gained-attribute", _INFO, "attribute", _attributes(old), _attributes(new), where)
+    changes.names("gained-rights", _MEDIUM, "rights", _rights(old), _rights(new), where)
+    changes.names("gained-attribute", _INFO, "attribute", _attributes(old), _attributes(new), where)
 
 
 def _attributes(artifact: Artifact) -> set[str]:
@@ -23,60 +23,60 @@ def _rights(artifact: Artifact) -> set[str]:
     return user | {f"gets {right}" for right in given.split(", ") if right}
 
 
-def identity(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
+def identity(changes: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
     """Its system, what kind of file it is, and how it is linked."""
     for name in ("system", "kind", "linkage"):
         was, now = getattr(old, name), getattr(new, name)
         if was != now:
-            to.add("changed-format", _LOW, name, f"{was or 'none'} -> {now or 'none'}", where)
+            changes.add("changed-format", _LOW, name, f"{was or 'none'} -> {now or 'none'}", where)
 
 
-def libraries(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
+def libraries(changes: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
     """What the loader is asked for, the folders that it looks in, and the loader itself."""
     had, has = ([each.name for each in part.libraries] for part in (old, new))
     if old.system == new.system == "windows":  # whose file names know no case
         spelt = {name.lower(): name for name in had}
         has = [spelt.get(name.lower(), name) for name in has]
-    to.names("gained-library", _LOW, "library", had, has, where)
-    to.names("gained-rpath", _MEDIUM, "rpath", old.rpaths, new.rpaths, where)
+    changes.names("gained-library", _LOW, "library", had, has, where)
+    changes.names("gained-rpath", _MEDIUM, "rpath", old.rpaths, new.rpaths, where)
     if old.interpreter != new.interpreter:
         said = f"{old.interpreter or 'none'} -> {new.interpreter or 'none'}"
         severity = _MEDIUM if old.linkage == new.linkage else _INFO
-        to.add("changed-interpreter", severity, "loader", said, where)
+        changes.add("changed-interpreter", severity, "loader", said, where)
 
 
-def build(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
+def build(changes: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
     """Dependencies that were built in, with their versions, and what built it."""
     before, after = _dependencies(old), _dependencies(new)
     unrecorded = [_unrecorded(part) for part in (old, new)]
     if unrecorded[0] != unrecorded[1]:
         side = "old" if unrecorded[0] else "new"
-        to.unknown(f"dependencies of {where}: the {side} one does not record them", "dependency")
+        changes.unknown(f"dependencies of {where}: the {side} one does not record them", "dependency")
         before = after = {}
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             said = f"{name}: {before.get(name, 'none')} -> {after.get(name, 'none')}"
-            to.add("changed-dependency", _INFO, "dependency", said, where)
+            changes.add("changed-dependency", _INFO, "dependency", said, where)
     for label, value in _versions(old).items():
         now = _versions(new)[label]
         if value != now:
             said = f"{label}: {value or 'none'} -> {now or 'none'}"
-            to.add("changed-build", _INFO, "build", said, where)
+            changes.add("changed-build", _INFO, "build", said, where)
 
 
-def strings(to: Changes, old: Strings, new: Strings, where: str) -> None:
+def strings(changes: Changes, old: Strings, new: Strings, where: str) -> None:
     """Texts that are new or gone; lists of them are cut, and what is not shown is not absent."""
     for label in ("secrets", "urls", "addresses", "paths"):
         before = {text.value: text for text in getattr(old, label)}
         after = {text.value: text for text in getattr(new, label)}
         cut = [getattr(side, f"{label}_total") > len(getattr(side, label)) for side in (old, new)]
         if cut[0] and after.keys() - before.keys():
-            to.not_compared.append(f"{label}: the old report shows only some, so that some of the new may be old")
+            changes.not_compared.append(f"{label}: the old report shows only some, so that some of the new may be old")
         if cut[1]:
-            to.unknown(f"{label}: the new report shows only some, so that there may be more", "string")
+            changes.unknown(f"{label}: the new report shows only some, so that there may be more", "string")
             before = {value: text for value, text in before.items() if value in after}
         severity = _MEDIUM if label == "secrets" else _LOW
-        to.names("gained-string", severity, label, before, after, where)
+        changes.names("gained-string", severity, label, before, after, where)
 
 
 def _unrecorded(part: SliceReport) -> bool:

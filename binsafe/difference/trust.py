@@ -32,7 +32,7 @@ _SIGNERS: tuple[tuple[str, Severity, Callable[[Signature], str | None]], ...] = 
 _CONFINED = "com.apple.security.app-sandbox"
 
 
-def signature(to: Changes, before: SliceReport, after: SliceReport, where: str) -> None:
+def signature(changes: Changes, before: SliceReport, after: SliceReport, where: str) -> None:
     """Kind and status; then who signed it, where both are signed by somebody."""
     old, new = before.signature, after.signature
     named = [each.kind not in _NOBODYS for each in (old, new)]
@@ -43,18 +43,18 @@ def signature(to: Changes, before: SliceReport, after: SliceReport, where: str) 
         if not named[0] and new.status != "invalid":
             severity = _LOW
         detail = "; ".join(problem.detail for problem in new.problems) or "; ".join(new.unverified)
-        to.add("lost-signature", severity, "signature", said, where, detail=detail)
+        changes.add("lost-signature", severity, "signature", said, where, detail=detail)
     elif (old.kind, old.status) != (new.kind, new.status):
-        to.add("changed-signature", _INFO, "signature", said, where)
+        changes.add("changed-signature", _INFO, "signature", said, where)
     for name, severity, value in _SIGNERS if all(named) else ():
         was, now = value(old), value(new)
         if was != now:
             identifier = "changed-signature" if severity is _MEDIUM else "changed-signer"
             item = f"{was or 'none'} -> {now or 'none'}"
-            to.add(identifier, severity, name, item, where)
+            changes.add(identifier, severity, name, item, where)
 
 
-def entitlements(to: Changes, before: SliceReport, after: SliceReport, where: str) -> None:
+def entitlements(changes: Changes, before: SliceReport, after: SliceReport, where: str) -> None:
     """A changed value may grant more, so it counts as gained; so does the loss of the App Sandbox."""
     old, new = _granted(before), _granted(after)
     for name in sorted(old.keys() | new.keys()):
@@ -62,13 +62,13 @@ def entitlements(to: Changes, before: SliceReport, after: SliceReport, where: st
         if now is not None and was != now:
             severity = _INFO if name == _CONFINED else _MEDIUM
             said = f"{name} = {now}" if was is None else f"{name} = {was} -> {now}"
-            to.add("gained-entitlement", severity, "entitlement", said, where)
+            changes.add("gained-entitlement", severity, "entitlement", said, where)
         elif was != now:
             severity = _MEDIUM if name == _CONFINED else _INFO
-            to.add("lost-entitlement", severity, "entitlement", f"{name} = {was}", where)
+            changes.add("lost-entitlement", severity, "entitlement", f"{name} = {was}", where)
 
 
-def hardening(to: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
+def hardening(changes: Changes, old: SliceReport, new: SliceReport, where: str) -> None:
     """Mitigations that are weaker or not known any more, and those that are better."""
     for name, after in new.hardening.items():
         before = old.hardening.get(name, after)
@@ -77,11 +77,11 @@ def hardening(to: Changes, old: SliceReport, new: SliceReport, where: str) -> No
             said = f"{name}: {before} -> {after}"
             if lost:
                 severity = _LOW if "unknown" in {before, after} else _MEDIUM
-                to.add("lost-hardening", severity, "hardening", said, where)
+                changes.add("lost-hardening", severity, "hardening", said, where)
             elif before == "unknown" or after == "unknown":
-                to.add("changed-hardening", _INFO, "hardening", said, where)
+                changes.add("changed-hardening", _INFO, "hardening", said, where)
             else:
-                to.add("gained-hardening", _INFO, "hardening", said, where)
+                changes.add("gained-hardening", _INFO, "hardening", said, where)
 
 
 def _granted(part: SliceReport) -> dict[str, str]:
