@@ -14,7 +14,7 @@ from binsafe.errors import CannotExpress
 from binsafe.kernel.rights import ABI_RIGHTS, FILE_RIGHTS, LATEST, AbiRights, Fs, Net, Scope
 from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER
-from binsafe.renderers.profile import Profile, widened
+from binsafe.renderers.profile import Profile, read_only_gaps
 
 _READ = Fs.READ_FILE | Fs.READ_DIR
 _WRITE = _READ | Fs.WRITE_FILE | Fs.TRUNCATE | Fs.REFER | Fs.REMOVE_FILE | Fs.REMOVE_DIR | Fs.MAKE_REG | Fs.MAKE_DIR
@@ -127,7 +127,7 @@ def render(policy: Policy, *, binary: str | None = None, allow_partial: bool = F
             be read lies in a folder that may be written (unless, as before: then it may be written, too).
     """
     del binary  # no path is part of it
-    gaps = [*_GAPS, *widened(policy, "landlock", allow_partial=allow_partial)]
+    gaps = [*_GAPS, *read_only_gaps(policy, "landlock", allow_partial=allow_partial)]
     for grant in policy.of("connect"):
         if not allow_partial:
             raise CannotExpress(f"Landlock cannot name the host of {grant.object}", hint=_CONNECT_HINT)

@@ -30,7 +30,7 @@ def comment(text: str, sign: str = "#") -> str:
     return f"{sign} " + "".join(character if character.isprintable() else "?" for character in text)
 
 
-def writable_all_the_same(policy: Policy) -> Iterator[tuple[str, str]]:
+def read_only_below_writable(policy: Policy) -> Iterator[tuple[str, str]]:
     """What is granted to be read alone, and the granted folder that it lies in, which may be written.
 
     A mount over a part of a folder holds that; rules that only ever add rights do not.
@@ -75,13 +75,13 @@ def granted_files(policy: Policy) -> list[Grant]:
     return sorted(kept, key=lambda grant: grant.object.rstrip("/").count("/"))
 
 
-def widened(policy: Policy, mechanism: str, *, allow_partial: bool) -> Iterator[Gap]:
-    """The gaps where a mechanism's rules only ever add rights, see above.
+def read_only_gaps(policy: Policy, mechanism: str, *, allow_partial: bool) -> Iterator[Gap]:
+    """Gaps of a mechanism whose rules only ever add rights: what is `read_only_below_writable` may be written.
 
     Raises:
         CannotExpress: there are some, and ``allow_partial`` was not asked for.
     """
-    for path, folder in writable_all_the_same(policy):
+    for path, folder in read_only_below_writable(policy):
         if not allow_partial:
             raise CannotExpress(
                 f"{path} lies in {folder}, and {mechanism} takes back no right below a folder that has it",

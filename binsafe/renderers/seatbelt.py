@@ -25,7 +25,7 @@ from typing import Final
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Grant, Policy
 from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER, SCRATCH
-from binsafe.renderers.profile import Profile, comment, widened
+from binsafe.renderers.profile import Profile, comment, read_only_gaps
 from binsafe.renderers.sbplneeds import DYLD_FOLDERS, EVERY_PROGRAM, NOT_BY_DEFAULT, ROSETTA, SEEN_ANYWAY
 from binsafe.renderers.sbplrules import Rule, without_overlaps
 
@@ -71,7 +71,7 @@ def render(
             than this machine (unless ``allow_partial``: then its port is opened to every host, and listed), or a path
             that may only be read lies in a folder that may be written (unless, as before).
     """
-    gaps = [*_GAPS, *widened(policy, "seatbelt", allow_partial=allow_partial)]
+    gaps = [*_GAPS, *read_only_gaps(policy, "seatbelt", allow_partial=allow_partial)]
     rules = [*_program(binary), *EVERY_PROGRAM, *_network(policy, allow_partial=allow_partial, gaps=gaps)]
     rules += (*_files(policy, binary), *_other_programs(policy, binary), *_folders_above(policy, binary))
     if "x86_64" in policy.artifact.arch:

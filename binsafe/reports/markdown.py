@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from binsafe.model import Report
 from binsafe.reports.escape import escape, shortened
-from binsafe.reports.outline import inside, outline
+from binsafe.reports.outline import outline, shown_members
 from binsafe.reports.rows import Row, Section
 
 _PLAIN = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*|\d{1,3}(?:,\d{3})*|->|=|C\+\+|")
@@ -27,7 +27,7 @@ def render(report: Report, *, verbose: int = 0, width: int = 100) -> str:
     """Verdict, findings, members, then the facts of each slice, folded. ``verbose`` as in :func:`outline`."""
     del width  # Markdown wraps by itself
     lines = [f"## {prose(report.artifact.name)}", "", *_report(report, verbose)]
-    for path, inner in inside(report, verbose):
+    for path, inner in shown_members(report, verbose):
         lines += ["", f"### {prose(path)}", "", *_report(inner, verbose)]
     return "\n".join(lines) + "\n"
 

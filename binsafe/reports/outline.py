@@ -51,12 +51,12 @@ def outline(report: Report, *, verbose: int) -> Iterator[Section]:
         yield findings_section(report, verbose)
 
 
-def inside(report: Report, verbose: int, outer: str = "") -> Iterator[tuple[str, Report]]:
+def shown_members(report: Report, verbose: int, outer: str = "") -> Iterator[tuple[str, Report]]:
     """Path and report of each member whose own facts are shown; if not all are wanted, a program that is alone."""
     if verbose > 1 or (len(report.members) == 1 and not report.members_omitted):
         for member in report.members:
             yield outer + member.path, member.report
-            yield from inside(member.report, verbose, f"{outer}{member.path}/")
+            yield from shown_members(member.report, verbose, f"{outer}{member.path}/")
 
 
 def _head(report: Report) -> Section:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from binsafe.model import Report
 from binsafe.reports.escape import escape, short_words
-from binsafe.reports.outline import inside, outline
+from binsafe.reports.outline import outline, shown_members
 from binsafe.reports.rows import Item, Row, Section
 from binsafe.reports.style import Style, plain
 
@@ -22,7 +22,7 @@ def render(report: Report, *, verbose: int = 0, width: int = 100, style: Style =
     sections = list(outline(report, verbose=verbose))
     shown = [line for section in sections for line in ("", *lines.section(section))][1:]
     verdict = lines.row(Row("", f"Verdict: {report.verdict.level}", report.verdict.level), 0)
-    members = [line for path, inner in inside(report, verbose) for line in _member(path, inner, verbose, lines)]
+    members = [line for path, inner in shown_members(report, verbose) for line in _member(path, inner, verbose, lines)]
     if report.members and not members:
         members = ["", *lines.row(Row("", "-vv shows what is known of each of them", "dim"), 0)]
     return "\n".join([*shown, *members, "", *verdict, *lines.row(Row("", report.verdict.advice), 1)]) + "\n"

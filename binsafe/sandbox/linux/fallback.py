@@ -17,7 +17,7 @@ from binsafe.kernel.rights import ABI_RIGHTS, FILE_RIGHTS, LATEST, Fs
 from binsafe.model import Gap, Policy
 from binsafe.paths import is_inside
 from binsafe.renderers import landlock, linux, narrowing, seccomp, unshared
-from binsafe.renderers.profile import writable_all_the_same
+from binsafe.renderers.profile import read_only_below_writable
 from binsafe.sandbox.backends import Enforcement, Order
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.backend import native_arch
@@ -99,7 +99,7 @@ class Landlock:
         """
         arch, abi = native_arch(), _landlock_abi()
         _refuse_dynamic(order.policy)
-        _refuse_widened(order.policy)
+        _refuse_read_only_below_writable(order.policy)
         destinations = pin(order.policy.of("connect"))
         for gap in _not_given(order.policy, destinations):
             if order.accept_gap is None:
@@ -184,8 +184,8 @@ def _refuse_dynamic(policy: Policy) -> None:
         )
 
 
-def _refuse_widened(policy: Policy) -> None:
-    for path, folder in writable_all_the_same(policy):
+def _refuse_read_only_below_writable(policy: Policy) -> None:
+    for path, folder in read_only_below_writable(policy):
         raise NotEnforceable(
             f"{path} may only be read and lies in {folder}, which may be written: only a mount takes that back",
             hint="grant the folders beside it to be written, or allow unprivileged user namespaces: binsafe doctor",

@@ -74,7 +74,7 @@ class Lookups:
         What is opened and where a link leads is looked at in any case: it may be the program's own (`owned`).
         """
         self._looked += 1
-        if self._tired and kind.flags is None and kind.buffer is None:
+        if self._has_looked_enough and kind.flags is None and kind.buffer is None:
             return None
         try:
             text = listener.read_text(call, call.arguments[kind.path])
@@ -91,7 +91,7 @@ class Lookups:
 
     def miss(self, call: Call, kind: PathCall, asked: Asked) -> Miss | None:
         """What the call will not find; None where it may, or where we looked often enough."""
-        if self._tired:
+        if self._has_looked_enough:
             return None
         path, text = asked
         way = kind.way(call.arguments)
@@ -127,7 +127,7 @@ class Lookups:
         return not (is_file(missed.path) and (users or os.access(missed.path, os.X_OK)))
 
     @property
-    def _tired(self) -> bool:
+    def _has_looked_enough(self) -> bool:
         return self._looked > self._most and (self._walks or not self.refuses)
 
     def _missing(self, call: Call, path: str, way: Way) -> Miss | None:
