@@ -170,7 +170,8 @@ def is_summed(program: "Program", place: Place) -> bool:
         gone = machine.use(instructions, here, held, at, wide=False) is Use.FILLED
         gone = gone or (flow is Flow.CALL and held in machine.returned)
         locations = {machine.copied(instructions, here, held), None if gone else held} - {None}
-        following = () if flow is Flow.INDIRECT else region.following(here)
+        ends = flow is Flow.INDIRECT or (flow is Flow.CALL and not comes_back(program, Place(region, here)))
+        following = () if ends else region.following(here)
         work += [(after, location) for after in following for location in locations if location is not None]
     program.decoder.spend(_STEP_COST * len(seen))
     return summed

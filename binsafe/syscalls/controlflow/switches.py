@@ -63,6 +63,9 @@ class Switches:
 
     def _cases(self, region: Region) -> Cases:
         if region.start not in self._found:
+            if region.indirect_jumps:  # while it is being asked: to read a table may ask what is gone to by a register
+                anywhere = dict.fromkeys(range(len(region.instructions)), ())
+                self._found[region.start] = _NOWHERE._replace(ways=anywhere, whole=False)
             self._found[region.start] = _through_tables(self._program, region, self.labels)
         return self._found[region.start]
 

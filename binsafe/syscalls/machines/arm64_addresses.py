@@ -10,6 +10,7 @@ CONSTANT_SUM = re.compile(r"x\d+, (?P<page>x\d+), #(?P<offset>0x[0-9a-f]+|\d+)")
 _COMPARE = frozenset({"cmp", "cmn", "ccmp", "ccmn", "tst"})
 _ALWAYS_NAMED = frozenset(f"x{number}" for number in range(1, 29)) - {"x16", "x17"}
 _REGISTER = re.compile(r"\b[wx]\d+")
+_SLOT = re.compile(r"\[sp(?:, #(?P<at>-?\w+))?\]")
 _ACCESS = re.compile(r".*, \[(?P<page>x\d+)(?:, #(?P<offset>0x[0-9a-f]+|\d+))?\]")
 
 
@@ -60,6 +61,8 @@ def spellings(register: str) -> tuple[str, ...]:
 def use(instructions: Instructions, at: int, register: str, taking: int, *, wide: bool) -> Use:  # noqa: ARG001 - as follows
     """See `Machine.use`: what mentions it uses it, whatever took it."""
     name, operands = instructions.names[at], instructions.operands(at)
+    if register.startswith("["):
+        return Use.FILLED if _is_stored_to(name, operands, register) else Use.NONE
     if name in _COMPARE or name == "bl":
         return Use.NONE
     if distances(instructions, at, register) != ():
@@ -71,7 +74,7 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
     """See `Machine.adds`."""
     name, (_, _, added) = instructions.names[at], instructions.operands(at).partition(", ")
     first, _, second = added.partition(", ")
-    takes = first == register or (name == "add" and _mentions(second, register))
+    takes = first == register or (name == "add" and second in {register, f"{register}, sxtx", f"{register}, uxtx"})
     return name in {"add", "sub"} and takes and not second.startswith("#")
 
 
@@ -88,6 +91,16 @@ def copied(instructions: Instructions, at: int, register: str) -> str | None:
     if name in {"str", "stur"} and first == register and rest.startswith("[sp"):
         return "[sp]" if rest.endswith("!") else rest
     return first if name in {"ldr", "ldur"} and rest.partition("]")[0] + "]" == register else None
+
+
+def _is_stored_to(name: str, operands: str, slot: str) -> bool:
+    """Whether an instruction writes all of a stack slot, and leaves the stack pointer alone."""
+    stored, _, begin = operands.partition(", [")
+    written, asked = _SLOT.fullmatch(f"[{begin}"), _SLOT.fullmatch(slot)
+    if name not in {"str", "stur", "stp"} or not stored.startswith("x") or written is None or asked is None:
+        return False
+    distance = int(asked["at"] or "0", 0) - int(written["at"] or "0", 0)
+    return distance in range(0, 8 * len(stored.split(", ")), 8)
 
 
 def changes(instructions: Instructions, at: int, register: str) -> bool:

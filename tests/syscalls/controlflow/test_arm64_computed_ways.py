@@ -186,21 +186,62 @@ def test_who_changes_a_return_address_is_reported(text: tuple[int, ...]):
     assert reasons(program(code, functions=("start", "callee"))) == ["it changes the address to which it returns"]
 
 
-def test_what_is_added_to_something_else_leads_nowhere():
-    code = Arm()
+def something_else(code: Arm) -> None:
     code.adr(1, "base")
     code.word(0x9100_2042)  # add x2, x2, #8
     register(code, 4, 5, 3)
+
+
+def shifted(code: Arm) -> None:
+    """Rust has an address and a number in one register by turns: what is shifted was the number."""
+    code.adr(1, "base")
+    code.word(0x8B01_2062)  # add x2, x3, x1, lsl #8
+
+
+def behind_a_call_that_never_returns(code: Arm) -> None:
+    """C++ passes the destructor of what it throws, in a register that other code uses behind the call."""
+    code.jump_if_zero(6, "other")
+    code.adr(2, "base")
+    code.call("never")
+    code.label("other")
+    register(code, 2, 2, 3)
+
+
+def stored_over(code: Arm) -> None:
+    code.adr(1, "base")
+    code.word(0xF900_07E1)  # str x1, [sp, #8]
+    code.word(0xF900_07E5)  # str x5, [sp, #8]
+    code.word(0xF940_07E2)  # ldr x2, [sp, #8]
+    register(code, 4, 2, 3)
+
+
+def stored_over_by_a_pair(code: Arm) -> None:
+    code.adr(1, "base")
+    code.word(0xF900_07E1)  # str x1, [sp, #8]
+    code.word(0xA900_1BE5)  # stp x5, x6, [sp]
+    code.word(0xF940_07E2)  # ldr x2, [sp, #8]
+    register(code, 4, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "making",
+    [something_else, shifted, behind_a_call_that_never_returns, stored_over, stored_over_by_a_pair],
+)
+def test_what_is_added_to_something_else_leads_nowhere(making: Making):
+    code = Arm()
+    making(code)
     code.mov(8, GETPID)
     code.syscall()
     code.ret()
+    code.label("never")
+    code.word(0xD420_0000)  # brk
     code.label("base")
     code.ret()
     code.wrapper()
     code.label("user")
     code.mov(0, ACCT)
     code.jump("wrapper")
-    found = analyse(program(code, functions=("start", "base", "wrapper", "user")))
+    found = analyse(program(code, functions=("start", "never", "base", "wrapper", "user")))
     assert found.complete
     assert set(found.sites) == {"acct", "getpid"}
 

@@ -122,6 +122,34 @@ def test_a_table_may_count_from_where_the_next_function_begins():
     assert set(found.sites) == {"acct", "exit"}
 
 
+def test_a_label_from_which_a_table_counts_may_be_what_another_table_leads_to():
+    """``goto *labels[i]; first: goto *(&&first + distances[i])``: to read either asked for the other, without end."""
+    arm = Arm()
+    arm.labels |= {"labels": DATA, TABLE: DATA + 16}
+    arm.adr(11, "first")
+    arm.page(1, "labels")
+    arm.add_in_page(1, 1, "labels")
+    arm.word(0xF860_7822)  # ldr x2, [x1, x0, lsl #3]
+    arm.word(BR)
+    arm.label("first")
+    arm.mov(8, 89)
+    arm.page(4, TABLE)
+    arm.add_in_page(4, 4, TABLE)
+    arm.word(0xB8A5_7882)  # ldrsw x2, [x4, x5, lsl #2]
+    arm.word(0x8B02_0162)  # add x2, x11, x2
+    arm.word(BR)
+    arm.label("second")
+    arm.mov(8, 224)
+    arm.label("site")
+    arm.syscall()
+    arm.word(0xD420_0000)  # brk
+    labels = b"".join(arm.labels[label].to_bytes(8, "little") for label in ("first", "second"))
+    away = b"".join((arm.labels[label] - arm.labels["first"]).to_bytes(4, "little") for label in ("second", "site"))
+    whole = Symbol(name="start", address=CODE, size=len(arm.code()))
+    found = analyse(structs.replace(program(arm, data=labels + away, writable=False), symbols=(whole,)))
+    assert {"acct", "swapon"} <= found.sites.keys()
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_without_a_comparison_all_that_may_be_entries_counts(form: str):
     assert set(switch(form, bound=(0xD503_201F,)).sites) == {"acct", "swapon", "swapoff"}
