@@ -31,7 +31,8 @@ _BITS_64 = 64
 _HEADER_WORDS = 8
 _WORDS_AT = 8
 """The header: magic (4 bytes), two zeros, instruction size, pointer size, then words of pointer size."""
-_MAX_NAME = 4096
+_MAX_NAME = 1 << 20
+"""Bytes of a name; those of generic functions hold whole types, with the tags of all fields: 8,924 in a real one."""
 _MAX_CANDIDATES = 16
 _PIECE = 1 << 20
 """Words that are looked at at once."""

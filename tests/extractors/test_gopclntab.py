@@ -1,5 +1,6 @@
 import struct
 
+import go_tables
 import pytest
 from go_tables import END, FUNCTIONS, MAGICS, go_slice, table, with_moduledata
 from hypothesis import given
@@ -96,6 +97,15 @@ def test_the_function_that_holds_an_address():
     assert found.name(1) == "main.main"
     assert found.containing(-5) is None
     assert found.containing(2**70) is None
+
+
+def test_a_name_may_be_as_long_as_the_types_of_a_generic_function(monkeypatch: pytest.MonkeyPatch):
+    """With the tags of all fields it was 8,924 bytes in a real program, whose table was refused for it."""
+    name = "graph.(*graph[go.shape.struct { " + 9_000 * "x" + " }]).visit"
+    monkeypatch.setattr(go_tables, "FUNCTIONS", {name: 0, **FUNCTIONS})
+    found = functions(go_slice(table("1.20")))
+    assert found is not None
+    assert found.find([name, "main.main"]) == {name: TEXT, "main.main": EXPECTED["main.main"]}
 
 
 def test_functions_outside_of_code_make_the_table_worthless():

@@ -40,7 +40,8 @@ def exposes(instruction: Instruction, frame: Frame) -> int | None:
         return frame[values.full(base)]
     first, *others = (values.full(name) for name in outside.rstrip(", ").split(", "))
     if inside:
-        return min((frame[name] for name in (first, *others) if name in frame), default=None)
+        stored = (first, *others) if mnemonic.startswith(values.STORES) else ()
+        return min((frame[name] for name in stored if name in frame), default=None)
     if first == "sp" or mnemonic in values.WRITES_NOTHING or not others or others[0] not in frame:
         return None
     amount = _amount(mnemonic, others[1:])

@@ -66,6 +66,24 @@ def test_slots_that_are_written_in_other_ways_are_not_known(word: int):
     assert not analyse(program(assembler)).complete
 
 
+def test_a_frame_pointer_that_is_loaded_again_says_nothing_of_the_frame():
+    """Go's functions end so: what ``syscall.Syscall`` keeps on its stack over a call was not known in Go 1.21."""
+    assembler = Arm()
+    assembler.word(0xF81D_0FFE)  # str x30, [sp, #-48]!
+    assembler.word(0xF81F_83FD)  # stur x29, [sp, #-8]
+    assembler.word(0xD100_23FD)  # sub x29, sp, #8
+    assembler.mov(0, 93)
+    assembler.word(0xF900_0FE0)  # str x0, [sp, #24]
+    assembler.call("other")
+    assembler.word(0xF940_0FE8)  # ldr x8, [sp, #24]
+    assembler.syscall()
+    assembler.word(0xA97F_FBFD)  # ldp x29, x30, [sp, #-8]
+    assembler.word(0x9100_C3FF)  # add sp, sp, #48
+    assembler.label("other")
+    assembler.ret()
+    assert called(program(assembler, functions=("start", "other"))) == {"exit"}
+
+
 def test_what_a_load_of_a_pair_moves_is_not_what_it_loads():
     """``str x0, [sp]; mov x29, sp; ldp x0, x1, [x29], #16; mov x8, x29``."""
     assembler = Arm()
