@@ -22,15 +22,45 @@ from binsafe.syscalls.dataflow.wrappers import Gap, Resolution, argument
 from binsafe.syscalls.machines.machine import Flow, Location, Moved, Unknown
 from binsafe.syscalls.tables import numbers
 
-_READING = re.compile(r"[er]ax, dword ptr \[(r\w+)\]")
-_STORING = re.compile(r"qword ptr \[rip [+-] 0x[0-9a-f]+\], (r\w+|0)")
-_LOADING = re.compile(r"r\w+, qword ptr \[rip [+-] 0x[0-9a-f]+\]")
-_SIGNAL, _CODE = re.compile(r"edi, 0x21"), re.compile(r"dword ptr \[r\w+ \+ 8\], (?:-6|0xfffffffa)")
-"""The handler compares the signal with ``SIGSETXID`` and ``si_code`` with ``SI_TKILL``."""
-_ASKING = b"\x83\xff\x21"
-"""The first of these as assemblers write it: to look for it takes less time than to decode all that name a variable."""
-_OBJECT = re.compile(r"rdi, \[?(rsp|rbp)(?: ([+-] (?:0x[0-9a-f]+|\d)))?\]?")
-"""Ubuntu's C library keeps frame pointers."""
+
+class _Texts(NamedTuple):
+    """What instructions of one processor look like, as mnemonic and operands."""
+
+    reading: re.Pattern[str]
+    """The number, from where a register points."""
+    storing: re.Pattern[str]
+    """A register to a variable, or nothing."""
+    loading: re.Pattern[str]
+    handling: tuple[re.Pattern[str], ...]
+    """The handler compares the signal with ``SIGSETXID`` and ``si_code`` with ``SI_TKILL``."""
+    asking: bytes
+    """The first of these as assemblers write it: to look for it is quicker than to decode all that name a variable."""
+    passing: re.Pattern[str]
+    """The object's address, from one of the stack: Ubuntu's C library keeps frame pointers."""
+
+
+_TEXTS = {
+    "x86_64": _Texts(
+        reading=re.compile(r"(?:mov|movsxd) [er]ax, dword ptr \[(r\w+)\]"),
+        storing=re.compile(r"mov qword ptr \[rip [+-] 0x[0-9a-f]+\], (?:(r\w+)|0)"),
+        loading=re.compile(r"mov r\w+, qword ptr \[rip [+-] 0x[0-9a-f]+\]"),
+        handling=(
+            re.compile(r"cmp edi, 0x21"),
+            re.compile(r"cmp dword ptr \[r\w+ \+ 8\], (?:-6|0xfffffffa)"),
+        ),
+        asking=b"\x83\xff\x21",
+        passing=re.compile(r"(?:mov|lea) rdi, \[?(?P<base>rsp|rbp)(?: (?:\+|(?P<less>-)) (?P<distance>\w+))?\]?"),
+    ),
+    "arm64": _Texts(
+        reading=re.compile(r"(?:ldr|ldrsw) [wx]8, \[(x\d+)\]"),
+        storing=re.compile(r"str (?:(x\d+)|xzr), \[x\d+(?:, #\w+)?\]"),
+        loading=re.compile(r"ldr x\d+, \[x\d+(?:, #\w+)?\]"),
+        handling=(re.compile(r"cmp w0, #0x21"), re.compile(r"cmn w\d+, #6")),
+        asking=b"\x1f\x84\x00\x71",
+        passing=re.compile(r"(?:mov|add|(?P<less>sub)) x0, (?P<base>sp|x29)(?:, #(?P<distance>\w+))?"),
+    ),
+}
+_POINTER = 8
 _MAX_STEPS = 400
 """Instructions between a function's beginning and where it reads the number."""
 _MAX_BETWEEN = 16
@@ -45,8 +75,8 @@ def broadcast(program: Program, gap: Gap, known: dict[int, Resolution | None]) -
     Raises:
         OutOfInstructions: the budget was used up on the way.
     """
-    reading = program.place(gap.address) if program.machine.arch == "x86_64" else None
-    read = _READING.fullmatch(reading.instruction.operands) if reading is not None and _moves(reading) else None
+    reading = program.place(gap.address)
+    read = None if reading is None else _texts(program).reading.fullmatch(_text(reading))
     handed = None if reading is None or read is None else _handed(program, reading, read[1])
     if handed is None:
         return None
@@ -73,16 +103,22 @@ def _in_objects(program: Program, handed: Place) -> Resolution | None:
     return Resolution(all_, frozenset()) if sure else None
 
 
-def _moves(place: Place) -> bool:
-    return place.region.instructions.names[place.at] in {"mov", "movsxd"}
+def _texts(program: Program) -> _Texts:
+    return _TEXTS[program.machine.arch]
+
+
+def _text(place: Place) -> str:
+    return f"{place.instruction.mnemonic} {place.instruction.operands}"
 
 
 def _has_handler(program: Program, region: Region) -> bool:
     """Whether a variable that a function uses is used by glibc's handler, too."""
     used = _used(program, region)
-    asking = [r.address + at for r in program.code.ranges for at in find_all(r.data, _ASKING)]
+    asking = [r.address + at for r in program.code.ranges for at in find_all(r.data, _texts(program).asking)]
     places = (place for address in asking if (place := program.place(address)) is not None)
-    return any(_is_handler(place.region) and not used.isdisjoint(_used(program, place.region)) for place in places)
+    return any(
+        _is_handler(program, place.region) and not used.isdisjoint(_used(program, place.region)) for place in places
+    )
 
 
 def _used(program: Program, region: Region) -> set[int]:
@@ -92,10 +128,10 @@ def _used(program: Program, region: Region) -> set[int]:
     return {*named.targets[inside].tolist()}
 
 
-def _is_handler(region: Region) -> bool:
-    instructions = region.instructions
-    compared = [instructions.operands(at) for at, name in enumerate(instructions.names) if name == "cmp"]
-    return all(any(map(asked.fullmatch, compared)) for asked in (_SIGNAL, _CODE))
+def _is_handler(program: Program, region: Region) -> bool:
+    names = region.instructions.names
+    compared = [_text(Place(region, at)) for at, name in enumerate(names) if name in {"cmp", "cmn"}]
+    return all(any(map(asked.fullmatch, compared)) for asked in _texts(program).handling)
 
 
 def _handed(program: Program, place: Place, register: str) -> Place | None:
@@ -103,30 +139,38 @@ def _handed(program: Program, place: Place, register: str) -> Place | None:
     origin = _origin(program, place, register)
     if origin is None or origin.parameter:
         return None if origin is None else origin.place
-    named, address = program.references, origin.place.address
-    inside = (named.sources >= address) & (named.sources < address + origin.place.instruction.size)
-    stored = [each for variable in named.targets[inside].tolist() for each in _stored(program, variable)]
+    stored = [each for variable in program.named_at(origin.place) for each in _stored(program, variable)]
     beginnings = {None if each is None else each.address for each in stored}
     return stored[0] if len(beginnings) == 1 else None
 
 
 def _stored(program: Program, variable: int) -> Iterator[Place | None]:
     """The beginnings of the functions that leave their first parameter in a variable; None for all else but zero."""
-    held = program.pointers.at(variable) is not None or any(program.slice.read(variable, 8))
-    if held or next(program.code.words(variable, 8), None) is not None:
+    held = program.pointers.at(variable) is not None or any(program.slice.read(variable, _POINTER))
+    if held or next(program.code.words(variable, _POINTER), None) is not None:
         yield None
-    for source, target, _ in program.references.into(variable, variable + 8):
+    for source, _, _ in program.references.into(variable, variable + _POINTER):
         region = program.region(source)
         at = -1 if region is None else bisect_right(region.instructions.addresses, source) - 1
-        instruction = region.instructions[at] if region is not None and at >= 0 else None
-        if instruction is None or target != variable or instruction.mnemonic != "mov":
+        place = None if region is None or at < 0 else Place(region, at)
+        named = None if place is None else program.taken.completed(place, variable, variable + _POINTER)
+        if place is None or named is None:
             yield None
-        elif (storing := _STORING.fullmatch(instruction.operands)) is not None and region is not None:
-            if storing[1] != "0":
-                origin = _origin(program, Place(region, at), storing[1])
-                yield origin.place if origin is not None and origin.parameter else None
-        elif _LOADING.fullmatch(instruction.operands) is None:
-            yield None
+            continue
+        for each in named:
+            yield from _stored_at(program, Place(place.region, each), variable)
+
+
+def _stored_at(program: Program, place: Place, variable: int) -> Iterator[Place | None]:
+    """`_stored` for one instruction that names the variable, or what stands beside it."""
+    texts, text = _texts(program), _text(place)
+    storing, loading = texts.storing.fullmatch(text), texts.loading.fullmatch(text)
+    named = [each for each in program.named_at(place) if abs(each - variable) < _POINTER]
+    if (storing or loading) is None or named not in ([], [variable]):
+        yield None
+    elif storing is not None and storing[1] and named:
+        origin = _origin(program, place, storing[1])
+        yield origin.place if origin is not None and origin.parameter else None
 
 
 class _Origin(NamedTuple):
@@ -156,15 +200,11 @@ def _origin(program: Program, place: Place, register: str) -> _Origin | None:
             for origin in before(program, here, edge, location):
                 if isinstance(origin.source, Moved) and not origin.source.operations:
                     work.append((edge.place, origin.source.location))
-                elif isinstance(origin.source, Unknown) and _loads(edge.place):
+                elif isinstance(origin.source, Unknown) and _texts(program).loading.fullmatch(_text(edge.place)):
                     found[edge.place.address, False] = _Origin(edge.place, parameter=False)
                 else:
                     return None
     return found.popitem()[1] if len(found) == 1 else None
-
-
-def _loads(place: Place) -> bool:
-    return _moves(place) and _LOADING.fullmatch(place.instruction.operands) is not None
 
 
 def _number(program: Program, call: Place) -> Resolution | None:
@@ -173,10 +213,10 @@ def _number(program: Program, call: Place) -> Resolution | None:
     for at in range(call.at - 1, max(-1, call.at - _MAX_BETWEEN), -1):
         if at + 1 in region.jumps_to or region.flow(at)[0] is not Flow.NEXT:
             return None
-        instruction = region.instructions[at]
-        if instruction.mnemonic in {"mov", "lea"} and (computed := _OBJECT.fullmatch(instruction.operands)) is not None:
-            frame = region.frames[at].get(computed[1])
-            distance = int((computed[2] or "0").replace(" ", ""), 0)
+        computed = _texts(program).passing.fullmatch(_text(Place(region, at)))
+        if computed is not None:
+            frame = region.frames[at].get(computed["base"])
+            distance = int(computed["distance"] or "0", 0) * (-1 if computed["less"] else 1)
             return None if frame is None else argument(program, [call], frame + distance)
         if program.sources(Place(region, at), program.machine.arguments[0]) is not None:
             return None
