@@ -84,7 +84,7 @@ class _Builder:
         self.layout = program.layout
         self.functions = len(self.layout.starts)
         self.references = program.references
-        self.cuts, self.cut_nodes, self.chained = objects(program, linking)
+        self.cuts, self.cut_nodes = objects(program, linking)
         self.objects = int(self.cut_nodes.max(initial=-1)) + 1
         used = distinct(program.pointers.symbols)
         self.imports = used[used > 0]
@@ -94,7 +94,7 @@ class _Builder:
             self._direct(),
             [self._short(), self._falls(), self._edges(*self.program.catching.leading_elsewhere())],
             self._referred(),
-            [self._pointed(), self._chained(), implicit_edges.going_on(self.program)],
+            [self._pointed(), implicit_edges.going_on(self.program)],
         )
         pairs = merged(distinct(packed(each.sources, each.targets)) for each in edges)
         more = implicit_edges.computed(self.program, self._lone(pairs & np.uint64(0xFFFF_FFFF)))
@@ -212,10 +212,6 @@ class _Builder:
         slots = self.program.pointers.slots
         written = self.program.code.holds(slots)
         return _known(np.where(written, self.layout.containing(slots), self._node(slots)), self._pointees)
-
-    def _chained(self) -> Edges:
-        at = self.chained + self.functions
-        return Edges(at, at + 1)
 
     @cached_property
     def _roots(self) -> Addresses:

@@ -1,7 +1,7 @@
 """Data as nodes of a file's graph: where objects start, which of them hold pointers, and which are parts of one array.
 
 Of most objects no symbol is left. Where one starts is told by what code computes the address of and by where pointers
-lead; what is cut in two so and belongs together is chained: from the first part control may come to the second.
+lead. Some of that is in the middle of one: what looks so is no start.
 """
 
 import re
@@ -22,7 +22,9 @@ _NEVER_WALKED = frozenset({"__libc_IO_vtables"})
 _ALIGNED = 16
 """Compilers align tables to this much; a smaller address is inside of something."""
 _LARGEST_ENTRY = 8
-"""Words of an entry of a table that is known by them."""
+"""Words of an entry of a table that is known by them, or of which code names a member: GCC's loops over an array begin
+with the address of whichever is used (``entries + 16``)."""
+_WORD = 8
 _CODE, _DATA = 1, 2
 
 
@@ -33,8 +35,6 @@ class Objects(NamedTuple):
     """Where they start, ascending."""
     nodes: Addresses
     """The number of each among those that hold pointers; -1 for one that holds none."""
-    chained: Addresses
-    """Numbers of those that go on into the next."""
 
 
 def objects(program: Program, linking: Linking) -> Objects:
@@ -59,13 +59,30 @@ def objects(program: Program, linking: Linking) -> Objects:
     cuts = distinct(np.concatenate([named, ends, taken, single, single + 8, np.array([0])]))
     for start, end in _sets(program):
         cuts = distinct(np.concatenate([cuts[(cuts <= start) | (cuts >= end)], [start, end]]))
-    holding = distinct(np.searchsorted(cuts, pointers.slots, side="right") - 1)
+    sure = among(cuts, np.concatenate([named, ends, single, single + _WORD]))
+    cuts = cuts[~_inside(program, cuts, sure)]
     nodes = np.full(len(cuts), -1, np.int64)
+    holding = _holding(program, cuts)
     nodes[holding] = np.arange(len(holding))
-    sure = among(cuts, np.concatenate([named, ends, single, single + 8]))
-    between = 1 + np.flatnonzero((nodes[1:] >= 0) & (nodes[:-1] >= 0) & ~sure[1:])
-    inside = (cuts[between] % _ALIGNED != 0) | _repeats(program, cuts[between])
-    return Objects(cuts, nodes, nodes[between[inside] - 1])
+    return Objects(cuts, nodes)
+
+
+def _holding(program: Program, cuts: Addresses) -> Addresses:
+    """The cuts behind which pointers stand, by index."""
+    return distinct(np.searchsorted(cuts, program.pointers.slots, side="right") - 1)
+
+
+def _inside(program: Program, cuts: Addresses, sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which cuts lie in the middle of an object, as far as can be told: pointers stand before such a one and behind it.
+
+    Those that are ``sure`` do not.
+    """
+    holds, found = np.zeros((2, len(cuts)), np.bool_)
+    holds[_holding(program, cuts)] = True
+    between = 1 + np.flatnonzero(holds[1:] & holds[:-1] & ~sure[1:])
+    near = cuts[between] - cuts[between - 1] < _WORD * _LARGEST_ENTRY
+    found[between] = near | (cuts[between] % _ALIGNED != 0) | _repeats(program, cuts[between])
+    return found
 
 
 def _repeats(program: Program, cuts: Addresses) -> NDArray[np.bool_]:
@@ -76,7 +93,7 @@ def _repeats(program: Program, cuts: Addresses) -> NDArray[np.bool_]:
     """
     pointers = program.pointers
     leads = np.where(program.code.holds(pointers.targets) | (pointers.symbols > 0), _CODE, _DATA)
-    around = cuts[:, None] + 8 * np.arange(-_LARGEST_ENTRY, _LARGEST_ENTRY)
+    around = cuts[:, None] + _WORD * np.arange(-_LARGEST_ENTRY, _LARGEST_ENTRY)
     at = np.minimum(np.searchsorted(pointers.slots, around), max(0, len(pointers.slots) - 1))
     if not len(pointers.slots):
         return np.zeros(len(cuts), np.bool_)

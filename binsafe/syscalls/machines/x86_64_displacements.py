@@ -3,6 +3,8 @@
 - Loops that run through an array from its end name an entry of it, and no address before (``for (i = N; i-- > 0;)``).
 - A class with several bases has several tables of virtual functions, side by side: of these GCC computes the address of
   one from that of another (``lea rdx, [rip + second]; lea rcx, [rdx - 48]``).
+- Loops that use several members of an array's entries have the address of one in a register, and name the others from
+  there: ``lea rbx, [rip + entries + 16]; call [rbx - 8]``.
 
 Encodings: SDM volume 2.
 """
@@ -25,8 +27,13 @@ _STACK = 0xC4
 """ModRM of ``rsp``, but for the operation."""
 _RELATIVE = 0x05
 """ModRM of an address that is counted from the next instruction, but for the register that gets it."""
-_SIB_FOLLOWS, _R12 = 4, 0x24
-"""As ModRM.rm: a SIB byte follows. That byte where it names ``r12`` alone, which is ``rsp`` without a prefix."""
+_INDIRECT, _INDIRECT_KINDS = 0xFF, (2, 4, 6)
+"""``call``, ``jmp`` and ``push`` of what memory holds."""
+_TWO_BYTES = 0x0F
+_VECTORS = (0x10, 0x12, 0x16, 0x28, 0x6F, 0x7E)
+"""Opcodes behind this byte that load vectors."""
+_SIB_FOLLOWS, _RSP = 4, 4
+"""As ModRM.rm: a byte with the register follows. Nothing is counted from the stack pointer."""
 _REGISTERS = 16
 _ALIGNED = 8
 """Where pointers stand."""
@@ -43,9 +50,9 @@ Functions = Callable[[Addresses], Addresses]
 def reached(code: CodeRange, functions: Functions, named: Edges, spend: Callable[[int], None]) -> Edges:
     """See `Machine.reached`: by all numbers that the same function takes off a register.
 
-    And by those that ``lea`` adds to the register that gets the address, or to a copy of it.
+    And by those that are added in brackets to the register that gets the address, or to a copy of it.
     """
-    return joined(_by_subtraction(code, functions, named, spend), _by_lea(code, functions, named, spend))
+    return joined(_by_subtraction(code, functions, named, spend), _in_brackets(code, functions, named, spend))
 
 
 def _by_subtraction(code: CodeRange, functions: Functions, named: Edges, spend: Callable[[int], None]) -> Edges:
@@ -59,7 +66,7 @@ def _by_subtraction(code: CodeRange, functions: Functions, named: Edges, spend: 
     return Edges(named.sources[which], named.targets[which] - found % _SPAN)
 
 
-def _by_lea(code: CodeRange, functions: Functions, named: Edges, spend: Callable[[int], None]) -> Edges:
+def _in_brackets(code: CodeRange, functions: Functions, named: Edges, spend: Callable[[int], None]) -> Edges:
     data, at = code.array(), named.sources - code.address
     inside = at < len(data) - _LONGEST
     at, named = at[inside], Edges(named.sources[inside], named.targets[inside])
@@ -75,7 +82,7 @@ def _by_lea(code: CodeRange, functions: Functions, named: Edges, spend: Callable
 
 
 def _said(code: CodeRange, functions: Functions, naming: Addresses, spend: Callable[[int], None]) -> Addresses:
-    """(function, register, number) as one, ascending: what ``lea`` adds to what a register holds, or a copy of it.
+    """(function, register, number) as one, ascending: what is added to what a register holds, or a copy of it.
 
     Only of functions that are ``naming`` something.
     """
@@ -120,17 +127,22 @@ def _subtracted(data: Bytes) -> tuple[Addresses, Addresses]:
 
 
 def _added(data: Bytes) -> tuple[Addresses, Addresses, Addresses]:
-    """(offset, register, number) of each ``lea`` that adds a number to a register, and nothing else."""
-    at = _wide(data, (LEA,))
-    form, rm = data[at + 2] >> 6, data[at + 2] & 7
+    """(offset, register, number) of what computes an address from a register and a number, or loads a pointer there."""
+    opcodes, before = data[2:-_LONGEST], data[1 : -_LONGEST - 1]
+    wide = among(opcodes, (LEA, MOV_LOAD)) & (before & 0xF8 == REX_W)
+    vector = among(opcodes, _VECTORS) & (before == _TWO_BYTES)
+    indirect = (opcodes == _INDIRECT) & among(data[3 : 1 - _LONGEST] >> 3 & 7, _INDIRECT_KINDS)
+    at = 2 + np.flatnonzero(wide | vector | indirect)
+    at = at[(data[at + 1] >> 6 == 1) | (data[at + 1] >> 6 == 2)]
+    form, rm, prefix = data[at + 1] >> 6, data[at + 1] & 7, data[at - 1 - (data[at - 1] == _TWO_BYTES)]
     with_sib = rm == _SIB_FOLLOWS
-    alone = ~with_sib | ((data[at] & ~np.uint8(REX_R) == REX_W | REX_B) & (data[at + 3] == _R12))
-    chosen = ((form == 1) | (form == 2)) & alone
-    at, form, with_sib = at[chosen], form[chosen], with_sib[chosen]
-    first = at + 3 + with_sib
+    register = (
+        np.where(with_sib, data[at + 2] & 7, rm).astype(np.int64) | (prefix & 0xF1 == REX_B).astype(np.int64) << 3
+    )
+    first = at + 2 + with_sib
     number = np.where(form == 1, _byte(data, first), _word(data, first))
-    near = (abs(number) < _REACH) & (number != 0)
-    return at[near], _rm(data, at[near]), number[near]
+    chosen = (abs(number) < _REACH) & (number != 0) & (register != _RSP)
+    return at[chosen], register[chosen], number[chosen]
 
 
 def _copied(data: Bytes) -> tuple[Addresses, Addresses, Addresses]:

@@ -199,7 +199,15 @@ _LEA_RDX, _LEA_R12 = bytes.fromhex("488d1500000000"), bytes.fromhex("4c8d2500000
         (_LEA_RDX + bytes.fromhex("488d4bd0"), set()),  # lea rcx, [rbx - 48]
         (_LEA_RDX + bytes.fromhex("4889d9 488d49d0"), set()),  # mov rcx, rbx; lea rcx, [rcx - 48]
         (_LEA_R12 + bytes.fromhex("488d4c24d0"), set()),  # lea rcx, [rsp - 48]
-        (_LEA_R12 + bytes.fromhex("4b8d4c24d0"), set()),  # lea rcx, [r12 + r12 - 48]
+        (_LEA_R12 + bytes.fromhex("4b8d4c24d0"), {0x7FD0}),  # lea rcx, [r12 + r12 - 48]
+        (_LEA_RDX + bytes.fromhex("488b42f8"), {0x7FF8}),  # mov rax, [rdx - 8]
+        (_LEA_RDX + bytes.fromhex("8b42f8"), set()),  # mov eax, [rdx - 8]: that is no pointer
+        (_LEA_RDX + bytes.fromhex("ff52f8"), {0x7FF8}),  # call [rdx - 8]
+        (_LEA_RDX + bytes.fromhex("ff4af8"), set()),  # dec [rdx - 8]
+        (_LEA_R12 + bytes.fromhex("41ff6424f8"), {0x7FF8}),  # jmp [r12 - 8]
+        (_LEA_RDX + bytes.fromhex("ff72f8"), {0x7FF8}),  # push [rdx - 8]
+        (_LEA_RDX + bytes.fromhex("0f1042f8"), {0x7FF8}),  # movups xmm0, [rdx - 8]
+        (_LEA_R12 + bytes.fromhex("66410f6f4424f8"), {0x7FF8}),  # movdqa xmm0, [r12 - 8]
         (_LEA_RDX + bytes.fromhex("488d4ad1"), set()),  # lea rcx, [rdx - 47]: no pointer stands there
         (_LEA_RDX + bytes.fromhex("488d8a00100000"), set()),  # lea rcx, [rdx + 4096]: that is far
         (bytes.fromhex("488b1500000000 488d4ad0"), set()),  # mov rdx, [rip]; lea rcx, [rdx - 48]
@@ -210,3 +218,40 @@ def test_a_number_counts_that_is_added_to_the_register_of_an_address(code: bytes
     memory = CodeRange(0x1000, memoryview(code + bytes(16)))
     found = x86_64_displacements.reached(memory, np.zeros_like, named, Decoder("x86_64", 100).spend)
     assert set(found.targets.tolist()) == expected
+
+
+_ARRAY = """
+#include <unistd.h>
+static void called(void) { acct("accounts"); }
+static void other(void) { }
+static struct entry { long number; void (*handler)(void); long more[MORE]; } *entry;
+static struct { void (*before[4])(void); struct entry entries[12]; } array __attribute__((aligned(16))) =
+    {{other, other, other, other}, {[0] = {.handler = FIRST}, [8] = {.handler = LAST}}};
+#define entries array.entries
+__attribute__((used)) static void *nobody_asks(void) { return (char *)entries + MEMBER; }
+int main(int count, char **all) {
+    __asm__("lea %c1(%%rip),%0" : "=r"(entry) : "i"((char *)entries + NAMED));
+    __asm__ volatile("call *%c1(%0)" : : "r"(entry), "i"(CALLED - NAMED) : "memory");
+}
+"""
+
+
+def _called_from_array(folder: Path, **words: object) -> bool:
+    source = _ARRAY
+    for name, value in words.items():
+        source = source.replace(name, str(value))
+    return "acct" in calls(build(folder, "array", source, "-D_DEFAULT_SOURCE")).required
+
+
+@needs_compiler
+@pytest.mark.parametrize("member", [16, 80])
+def test_a_pointer_is_reached_from_another_member_of_the_first_entry(member: int, tmp_path: Path):
+    """GCC's loops have the address of one of the members that they use, and name the others from there."""
+    words = {"FIRST": "called", "LAST": "other", "NAMED": member, "CALLED": 8}
+    assert _called_from_array(tmp_path, MORE=member // 8 - 1, MEMBER=0, **words)
+
+
+@needs_compiler
+def test_a_member_that_a_loop_elsewhere_begins_with_does_not_begin_a_table(tmp_path: Path):
+    words = {"FIRST": "other", "LAST": "called", "NAMED": 0, "CALLED": "8 + 8 * (int)sizeof *entry"}
+    assert _called_from_array(tmp_path, MORE=3, MEMBER=16, **words)
