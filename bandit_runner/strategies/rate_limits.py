@@ -75,7 +75,7 @@ class RateLimits:
         self.arms = arms
         self.particles = particles
         self.rng = rng
-        self._x: Floats = guesses.draw(rng, arms * particles).reshape(guesses.ROWS, arms, particles)
+        self._guesses: Floats = guesses.draw(rng, arms * particles).reshape(guesses.ROWS, arms, particles)
         self._weights: Floats = np.full((arms, particles), 1 / particles, np.float32)
         self._at: list[float | None] = [None] * arms
         self._least = [1.0] * arms  # tokens that every guess has, or more
@@ -91,7 +91,7 @@ class RateLimits:
         if self._is_known(arm, now, under_way):
             return self._known[arm][1]
         self._advance(arm, now)
-        chance = bounded(float(self._weights[arm].dot(self._x[TOKENS, arm] >= 1 + under_way)))
+        chance = bounded(float(self._weights[arm].dot(self._guesses[TOKENS, arm] >= 1 + under_way)))
         self._known[arm] = under_way, chance
         return chance
 
@@ -110,7 +110,7 @@ class RateLimits:
         for arm in unknown:
             self._settle(arm)
         self._advance_all(now)
-        ready = self._x[TOKENS] >= 1 + np.array(under_way)[:, None]
+        ready = self._guesses[TOKENS] >= 1 + np.array(under_way)[:, None]
         found = np.einsum("ij,ij->i", self._weights, ready).tolist()
         for arm in unsure:
             self._known[arm] = under_way[arm], bounded(found[arm])
@@ -123,7 +123,7 @@ class RateLimits:
         """The same after waits of fractions of seconds, if nobody asks until then: servers by waits."""
         self._settle_all()
         self._advance_all(now)
-        after = guesses.ready_after(self._x, np.array(under_way, np.float32)[:, None])
+        after = guesses.ready_after(self._guesses, np.array(under_way, np.float32)[:, None])
         ready = after[:, None] <= np.array(waits, np.float32)[:, None]
         found: Doubles = (ready.astype(np.float32) @ self._weights[:, :, None])[..., 0].astype(float)
         return found.clip(*CERTAIN)
@@ -132,7 +132,7 @@ class RateLimits:
         """How many attempts the server is expected to admit in that time, and is almost sure to; at most ``most``."""
         self._advance(arm, now)
         weights = self._weights[arm]
-        found = guesses.capacity(self._x[:, arm], np.float32(seconds), np.float32(most), self.rng)
+        found = guesses.capacity(self._guesses[:, arm], np.float32(seconds), np.float32(most), self.rng)
         return float(weights.dot(found)), quantile(found, weights, CAUTION)
 
     def observe(self, arm: int, now: float, *, admitted: bool) -> bool:
@@ -146,7 +146,7 @@ class RateLimits:
             self._admitted[arm].append(now)
             return False
         self._advance(arm, now)
-        x = self._x[:, arm]
+        x = self._guesses[:, arm]
         factors = guesses.admit(x) if admitted else guesses.reject(x)
         if admitted:
             self._admitted[arm].append(now)
@@ -161,7 +161,7 @@ class RateLimits:
         if not (owed := self._owed[arm]):
             return
         self._owed[arm] = 0
-        x, together = self._x[:, arm], 0
+        x, together = self._guesses[:, arm], 0
         tick = TICK if self._least[arm] < guesses.OPEN / 2 else WIDE_TICK
         for at in list(self._admitted[arm])[-owed:]:
             if passed := self._passed(arm, at, tick):
@@ -180,7 +180,7 @@ class RateLimits:
     def _look(self, arm: int) -> None:
         """Guesses have changed: what was known of them is to be found anew."""
         self._known[arm] = _UNKNOWN
-        self._least[arm] = float(fewest(self._x[:, arm], self._weights[arm]))
+        self._least[arm] = float(fewest(self._guesses[:, arm], self._weights[arm]))
 
     def _weigh(self, arm: int, factors: Floats, now: float, *, admitted: bool) -> bool:
         """Returns whether the server speaks for itself now, and did not before."""
@@ -199,17 +199,17 @@ class RateLimits:
     def _resample(self, arm: int, now: float, *, admitted: bool, fresh: float) -> None:
         """Copy guesses as often as they deserve, make them neighbours, and let in others (see the module's text)."""
         count, rng = self.particles, self.rng
-        x = self._x[:, arm, chosen(self._weights[arm], count, rng)]
+        x = self._guesses[:, arm, chosen(self._weights[arm], count, rng)]
         guesses.spread(x, rng, admitted=admitted)
         others = math.ceil(fresh * count)
         other = int(rng.integers(self.arms))
         self._advance(other, now)
-        theirs = self._x[:, other, chosen(self._weights[other], others, rng)]
+        theirs = self._guesses[:, other, chosen(self._weights[other], others, rng)]
         found = np.where(rng.random(others) < SHARED, theirs, guesses.draw(rng, others))
         ages = now - np.array(self._admitted[arm])[::-1]
         guesses.adopt(found, ages, rng, admitted=admitted)
         x[:, rng.permutation(count)[:others]] = found
-        self._x[:, arm] = x
+        self._guesses[:, arm] = x
         self._weights[arm] = 1 / count
 
     def _tell_others(self, arm: int, now: float) -> None:
@@ -224,12 +224,12 @@ class RateLimits:
                 continue
             self._advance(other, now)
             places = np.flatnonzero(rng.random(self.particles) < share)
-            found = self._x[:, arm, rng.integers(self.particles, size=len(places))]
+            found = self._guesses[:, arm, rng.integers(self.particles, size=len(places))]
             ages = now - np.array(self._admitted[other])[::-1]
             guesses.adopt(found, ages, rng, admitted=True)
             if not self._admitted[other]:
                 found[TOKENS] = found[guesses.CAPACITY]
-            self._x[:, other, places] = found
+            self._guesses[:, other, places] = found
             self._look(other)
 
     def _advance(self, arm: int, now: float) -> None:
@@ -238,14 +238,14 @@ class RateLimits:
         passed = self._passed(arm, now)
         if passed:
             self._known[arm] = _UNKNOWN
-            guesses.pass_time(self._x[:, arm], np.float32(passed), self.rng)
+            guesses.pass_time(self._guesses[:, arm], np.float32(passed), self.rng)
 
     def _advance_all(self, now: float) -> None:
         """The same for all that owe nothing; those that do are sure of what they would answer."""
         passed = [0.0 if owed else self._passed(arm, now) for arm, owed in enumerate(self._owed)]
         if any(passed):
             self._known = [_UNKNOWN] * self.arms
-            guesses.pass_time(self._x, np.array(passed, np.float32)[:, None], self.rng)
+            guesses.pass_time(self._guesses, np.array(passed, np.float32)[:, None], self.rng)
 
     def _passed(self, arm: int, now: float, tick: float = TICK) -> float:
         """Seconds since the server's guesses were last carried forward; 0 where that is not worth a step yet."""
@@ -260,15 +260,15 @@ class RateLimits:
 
     def estimates(self) -> tuple[LimitEstimate, ...]:
         """The belief about each server, for people."""
-        return tuple(guesses.estimate(self._x[:, arm], self._weights[arm]) for arm in range(self.arms))
+        return tuple(guesses.estimate(self._guesses[:, arm], self._weights[arm]) for arm in range(self.arms))
 
     def pack(self) -> Packed:
         """What `unpack` takes."""
         self._settle_all()
-        self._least = fewest(self._x, self._weights).tolist()  # as it is found where this is unpacked
+        self._least = fewest(self._guesses, self._weights).tolist()  # as it is found where this is unpacked
         return Packed(
             times=list(self._at),
-            guesses=self._x.tobytes(),
+            guesses=self._guesses.tobytes(),
             weights=self._weights.tobytes(),
             admitted=[np.array(times).tobytes() for times in self._admitted],
             generator=pack_generator(self.rng),
@@ -281,7 +281,7 @@ class RateLimits:
         Raises:
             ValueError: it is not one; then nothing has changed.
         """
-        x = np.frombuffer(packed.guesses, np.float32).reshape(self._x.shape).copy()
+        x = np.frombuffer(packed.guesses, np.float32).reshape(self._guesses.shape).copy()
         weights = np.frombuffer(packed.weights, np.float32).reshape(self._weights.shape).copy()
         admitted = [np.frombuffer(times) for times in packed.admitted]
         shares = (weights >= 0).all() and np.allclose(weights.sum(axis=1), 1, atol=1e-3)
@@ -291,7 +291,7 @@ class RateLimits:
         if not (shares and known and guesses.are_sound(x)):
             raise ValueError("numbers that no filter holds")
         self.rng = unpack_generator(packed.generator)
-        self._x, self._weights, self._at = x, weights, list(packed.times)
+        self._guesses, self._weights, self._at = x, weights, list(packed.times)
         self._least = fewest(x, weights).tolist()
         self._known, self._owed = [_UNKNOWN] * self.arms, [0] * self.arms
         self._speaks = list(packed.speaks) or [True] * self.arms  # older states do not say

@@ -59,7 +59,7 @@ def test_a_limit_is_learned_even_if_no_guess_knew_any():
     """Guesses that all agree must not be deaf."""
     limits = filtered()
     drawn = guesses.draw(limits.rng, 4000)
-    limits._x[:, 0] = drawn[:, drawn[guesses.CAPACITY] >= guesses.UNLIMITED][:, :256]
+    limits._guesses[:, 0] = drawn[:, drawn[guesses.CAPACITY] >= guesses.UNLIMITED][:, :256]
     foreseen = 0
     for tenth in range(600):
         admitted = tenth % 10 == 0
@@ -101,12 +101,12 @@ def test_a_surprised_server_is_guessed_to_be_like_another():
     """Windows of 7 s are in no prior: only the other server can have told of them."""
     limits = filtered()
     drawn = guesses.draw(limits.rng, 4000)
-    limits._x[:, 0] = drawn[:, drawn[guesses.LENGTH] > 0][:, :256]
-    limits._x[guesses.LENGTH, 0] = 7.0
-    limits._x[:, 1] = drawn[:, drawn[guesses.CAPACITY] >= guesses.UNLIMITED][:, :256]
+    limits._guesses[:, 0] = drawn[:, drawn[guesses.LENGTH] > 0][:, :256]
+    limits._guesses[guesses.LENGTH, 0] = 7.0
+    limits._guesses[:, 1] = drawn[:, drawn[guesses.CAPACITY] >= guesses.UNLIMITED][:, :256]
     for second in range(10):
         limits.observe(1, float(second), admitted=second % 5 == 0)
-    assert (limits._x[guesses.LENGTH, 1] == 7.0).mean() > 0.1
+    assert (limits._guesses[guesses.LENGTH, 1] == 7.0).mean() > 0.1
 
 
 def test_what_is_known_of_a_chance_ends_with_an_answer_with_time_and_with_attempts_under_way():
@@ -139,14 +139,14 @@ def test_admissions_that_are_gone_through_later_leave_the_same_belief(seed: int)
             assert one_by_one.chance(0, now, 4) == pytest.approx(together.chance(0, now, 4), abs=1e-5)
     assert put_off > 100
     assert one_by_one.estimates() == together.estimates()
-    np.testing.assert_allclose(one_by_one._x, together._x, rtol=1e-4)
+    np.testing.assert_allclose(one_by_one._guesses, together._guesses, rtol=1e-4)
 
 
 @pytest.mark.parametrize("at_once", [False, True])
 def test_admissions_that_wait_count_before_anybody_is_told_a_chance(at_once: bool):
     limits = RateLimits(1, np.random.default_rng(1), particles=200)
     limits.observe(0, 1.0, admitted=True)
-    limits._x[guesses.TOKENS, 0] = limits._x[guesses.CAPACITY, 0] = [8.0, 9.0] * 100
+    limits._guesses[guesses.TOKENS, 0] = limits._guesses[guesses.CAPACITY, 0] = [8.0, 9.0] * 100
     limits._weights[0] = 1 / 200
     limits._look(0)
     told = []

@@ -67,7 +67,7 @@ class Address(NamedTuple):
 
     @property
     def plain_host(self) -> str:
-        """The host, an IPv4 address where it is one in IPv6's clothes."""
+        """The host, that of an IPv4-mapped IPv6 address in IPv4's form."""
         return self.host.removeprefix(_MAPPED) if "." in self.host else self.host
 
 
