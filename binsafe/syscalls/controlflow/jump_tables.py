@@ -120,7 +120,7 @@ def _table(program: "Program", region: Region, at: int, known: Known) -> Table |
     if entry is not None:
         return _whole(program, region, _Load(at, entry, entry.operations), known)
     register = instructions.operands(at).partition(", ")[0]
-    ends = _ends(program, region, at, Moved(register), known) if register.isalnum() else [_End(_PASSED)]
+    ends = comes_from(program, region, at, Moved(register), known) if register.isalnum() else [_End(_PASSED)]
     labels = {end.value for end in ends if end.value is not None and region.at(end.value) is not None}
     found = [_read(program, region, end, known) for end in ends if end.value not in labels]
     if not labels and found and all(each is None for each in found):
@@ -180,7 +180,7 @@ def _relative(program: "Program", region: Region, at: int, summands: Sequence[Mo
 def _loads(program: "Program", region: Region, at: int, number: Moved, known: Known) -> list[_Load]:
     """The entries of tables that a location may hold before an instruction; none where it may hold anything else."""
     found: list[_Load] = []
-    for end in _ends(program, region, at, number, known):
+    for end in comes_from(program, region, at, number, known):
         entry = program.machine.entry(region.instructions, end.at) if end.value is None and end.at >= 0 else None
         if entry is None or not entry.bases:
             return []
@@ -209,7 +209,7 @@ def _addresses(program: "Program", region: Region, at: int, source: Source, know
     """All that a location may hold before an instruction; None where it may hold what cannot be told."""
     if not isinstance(source, Moved):
         return {source.value} if isinstance(source, Constant) else None
-    ends = [end for end in _ends(program, region, at, source, known) if not _is_imported(program, region, end)]
+    ends = [end for end in comes_from(program, region, at, source, known) if not _is_imported(program, region, end)]
     values = {end.value for end in ends if end.value is not None}
     return None if any(end.value is None for end in ends) else values
 
@@ -225,7 +225,7 @@ def _is_imported(program: "Program", region: Region, end: _End) -> bool:
     return len(named) == 1 and program.slots.is_imported(named[0])
 
 
-def _ends(program: "Program", region: Region, at: int, held: Moved, known: Known) -> list[_End]:
+def comes_from(program: "Program", region: Region, at: int, held: Moved, known: Known) -> list[_End]:
     """Where all comes from that a location may hold before an instruction of a region."""
     ends: dict[_End, None] = {}
     seen: set[tuple[int, Moved]] = set()

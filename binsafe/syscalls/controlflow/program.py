@@ -92,7 +92,7 @@ class Program:
         self.taken = Taken(here)
         self.returning: dict[int, bool] = {}
         """See `returns`: what is known already."""
-        self.reading: dict[tuple[int, str], bool] = {}
+        self.reading: dict[tuple[int, str, int | None], bool] = {}
         """See `registers`: which functions may read which registers, as far as is known."""
         self.slots = Slots(here, linking)
         self._exported = (

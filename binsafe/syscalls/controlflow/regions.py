@@ -146,6 +146,11 @@ class Region:
         flows = self._flows
         return tuple(i for i in flows if flows[i] is Flow.INDIRECT) if Flow.INDIRECT in flows.values() else ()
 
+    @cached_property
+    def calls(self) -> tuple[int, ...]:
+        """Its calls."""
+        return tuple(at for at, flow in self._flows.items() if flow is Flow.CALL)
+
     def concerned(self, register: str) -> Sequence[int]:
         """The instructions that may do something to a register, or do not just go on to the next one, and their end.
 

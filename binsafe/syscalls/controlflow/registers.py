@@ -5,8 +5,10 @@ the function is seen, and its address does not count as taken.
 """
 
 from bisect import bisect_left
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from binsafe.syscalls.controlflow.leftovers import is_left_to, leaves_unknown, led_to
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.controlflow.returns import comes_back
@@ -16,10 +18,16 @@ if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _LEAVES = frozenset({Flow.CALL, Flow.INDIRECT, Flow.RETURN})
-_MAX_DEPTH = 3
-"""Functions that call each other, into which a register is followed: Rust's lock is two away from its system call."""
+_MAX_DEPTH = 12
+"""Functions that call each other, into which a register is followed: parking_lot's lock is nine away from what is done
+where there is no memory left."""
 _STEP_COST = 10
 """To look at an instruction takes as long as decoding so many."""
+_CALL_NOTHING = frozenset(
+    "__errno_location calloc clock_gettime free malloc memcmp memcpy memmove memset posix_memalign read realloc "
+    "sched_yield syscall write".split()
+)
+"""Functions of the C library that are given none to call or to keep, whatever registers hold when they begin."""
 
 
 class Uses(NamedTuple):
@@ -56,7 +64,7 @@ def uses(program: "Program", place: Place) -> Uses:
     """
     found = _uses(program, place, depth=None)
     machine = place.region.machine
-    if found.nothing_else or not found.calls or machine.takes(place.region.instructions, place.at) in machine.returned:
+    if found.nothing_else or machine.takes(place.region.instructions, place.at) in machine.returned:
         return found
     ended = _uses(program, place, depth=_MAX_DEPTH)  # which takes longer
     return ended if ended.nothing_else else found
@@ -66,14 +74,33 @@ def _uses(program: "Program", place: Place, *, depth: int | None) -> Uses:
     register = place.region.machine.takes(place.region.instructions, place.at)
     if register is None:
         return Uses((), nothing_else=False)
-    return _followed(program, place.region, _Held(place.at + 1, register), place.at, depth)
+    return _followed(
+        program, place.region, _Held(place.at + 1, register), place.at, depth, address=_address(program, place)
+    )
 
 
-def _followed(program: "Program", region: Region, begin: _Held, taking: int, depth: int | None) -> Uses:
+def _address(program: "Program", place: Place) -> int | None:
+    """The address of the function that an instruction computes or loads; None where it is another file's."""
+    named = program.named_at(place)
+    if len(named) != 1:
+        return None
+    return named[0] if program.code.range_of(named[0]) is not None else program.slots.target(named[0])
+
+
+def _followed(
+    program: "Program",
+    region: Region,
+    begin: _Held,
+    taking: int,
+    depth: int | None,
+    *,
+    address: int | None,
+    handed: bool = True,
+) -> Uses:
     """What is done with an address in a register, which the instruction at ``taking`` put there.
 
     With a ``depth`` no way goes on behind calls that never return, and none once there is another use; what a call
-    hands on is followed into so many functions that call each other.
+    hands on is followed into so many functions that call each other: not at all unless it is ``handed`` on.
     """
     machine, instructions = region.machine, region.instructions
     nothing_else, changed = True, False
@@ -103,17 +130,20 @@ def _followed(program: "Program", region: Region, begin: _Held, taking: int, dep
         found.update({here: None} if through else {})
         nothing_else = nothing_else and use is not Use.OTHER and not (through and held.is_part)
         nothing_else = nothing_else and (use is not Use.ACCESS or held.is_part)
-        nothing_else = nothing_else and (through or not _is_handed_on(program, region, held, depth))
+        nothing_else = nothing_else and (
+            through or not handed or not _is_handed_on(program, region, held, depth, address)
+        )
         ends = flow is Flow.RETURN and begin.at > taking and not held.behind_call
         nothing_else = nothing_else and not (ends and program.is_part(region))
         if flow is Flow.INDIRECT:
+            through = through or not handed or bool(led_to(program, Place(region, here)))
             cases = _cases(program, region, here) if nothing_else and not through else ()
             nothing_else = nothing_else and (through or bool(cases))
             work += [held._replace(at=case) for case in cases or region.orphans]
             continue
         if depth is not None and flow is Flow.CALL and not comes_back(program, Place(region, here)):
             continue
-        work += _following(region, held._replace(is_part=held.is_part or use is Use.PART))
+        work += _following(program, region, held._replace(is_part=held.is_part or use is Use.PART))
     program.decoder.spend(_STEP_COST * len(seen))
     return Uses(tuple(found), nothing_else, changed)
 
@@ -137,7 +167,7 @@ def _use(program: "Program", region: Region, held: _Held, taking: int) -> tuple[
     return Use.NONE, [held._replace(at=held.at + 1, register=copy)]
 
 
-def _following(region: Region, held: _Held) -> list[_Held]:
+def _following(program: "Program", region: Region, held: _Held) -> list[_Held]:
     """Where a register is looked at next: behind calls, too, for GCC knows what functions keep that it has seen.
 
     (``-fipa-ra``.) Of what is called through a pointer it does not; and what a function returns is another value.
@@ -147,7 +177,7 @@ def _following(region: Region, held: _Held) -> list[_Held]:
     if flow is Flow.CALL and register in region.machine.returned:
         return []
     if flow is Flow.CALL and register not in region.machine.preserved(go=False):
-        behind_call = behind_call or target is None
+        behind_call = behind_call or target is None or leaves_unknown(program, Place(region, held.at))
     return [held._replace(at=at, behind_call=behind_call) for at in region.following(held.at)]
 
 
@@ -185,7 +215,7 @@ def _cases(program: "Program", region: Region, here: int) -> list[int]:
     return [case for case, jumps in cases.inside.items() if here in jumps]
 
 
-def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | None) -> bool:
+def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | None, address: int | None) -> bool:
     """Whether the code to which an instruction leaves the region may read the register.
 
     Behind a jump may be a split-off part of the same function, which reads any register; so does a retpoline, which is
@@ -205,21 +235,38 @@ def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | 
     called = program.callee(Place(region, here)) if flow is Flow.CALL else None
     if called is not None and register in machine.preserved(go=False):
         return program.reads_callers(called, register)
-    if called is not None:
-        return _is_read(program, called, register, depth or 0)
+    led: tuple[int | str, ...] = () if called is None else (called,)
+    if called is None and depth is not None and flow is not Flow.RETURN and register in machine.arguments:
+        led = led_to(program, Place(region, here))
+    if led:
+        return any(_may_read(program, each, register, depth or 0, address) for each in led)
     if flow is Flow.RETURN and (register in machine.returned or region.frames[here].get(machine.stack) == 0):
         return register in machine.returned
     return flow in _LEAVES and register in machine.arguments
 
 
-def _is_read(program: "Program", address: int, register: str, depth: int) -> bool:
-    """Whether a function may read what its caller left in a register: found out once."""
-    place = program.place(address) if depth else None
+def _may_read(program: "Program", function: int | str, register: str, depth: int, address: int | None) -> bool:
+    """Whether a function may read a register that holds the ``address`` of one: found out once of the file's own.
+
+    Of what others have left there none is called with its own address: see `_is_handed_on`.
+    """
+    if isinstance(function, str):
+        return function not in _CALL_NOTHING
+    if function == address and 0 < depth < _MAX_DEPTH:
+        return False
+    place = program.place(function) if depth else None
     if place is None:
         return True
-    key = place.address, register
+    key = place.address, register, address
     if key not in program.reading:
-        program.reading[key] = True  # while it is being asked
-        found = _followed(program, place.region, _Held(place.at, register), place.at, depth - 1)
-        program.reading[key] = bool(found.calls) or not found.nothing_else
+        program.reading[key] = False  # where it calls itself
+        handed = not is_left_to(program, place, register)
+        begin = _Held(place.at, register)
+        found = _followed(program, place.region, begin, place.at, depth - 1, address=address, handed=handed)
+        read = bool(found.calls) or not found.nothing_else
+        asked_since = takewhile(lambda other: other != key, reversed([*program.reading]))
+        for other in [each for each in asked_since if read and not program.reading[each]]:
+            del program.reading[other]  # which may call it
+        program.reading[key] = read
+        return read
     return program.reading[key]

@@ -70,6 +70,13 @@ class Slots:
         symbol = int(pointers.symbols[at]) if single else 0
         return symbol > 0 and self._linking is not None and not bool(self._linking.symbols.defined[symbol])
 
+    def imported(self, slot: int) -> str | None:
+        """The name of what `is_imported`; None for other entries."""
+        if self._linking is None or not self.is_imported(slot):
+            return None
+        at = int(np.searchsorted(self._program.pointers.slots, slot))
+        return next(iter(self._linking.symbols.chosen(self._program.pointers.symbols[at : at + 1]))).name
+
     def target(self, slot: int) -> int | None:
         """What an entry of the global offset table always points to; None where that is not known.
 

@@ -50,6 +50,7 @@ _LOOP = """
     .type nested,@function; nested: call other; jmp 1f; 1: call reads; ret; .size nested,.-nested
     .type fills,@function; fills: xor %r9d,%r9d; call reads; ret; .size fills,.-fills
     .type splits,@function; splits: test %eax,%eax; je reads; ret; .size splits,.-splits
+    .type points,@function; points: push %rdx; call *(%rdi); pop %rdx; ret; .size points,.-points
     .type circles,@function; circles: test %eax,%eax; je 1f; call circles; 1: ret; .size circles,.-circles
     {made}
     .section .got,"aw"; entry: .quad made; .text
@@ -84,7 +85,7 @@ def _looping(tmp_path: Path, register: str, use: str) -> Path:
         ("r9", "call nested; mov $39,%edi; call *%r9; hlt", False),
         ("r9", "call fills; mov $39,%edi; call *%r9; hlt", True),
         ("r9", "call splits; mov $39,%edi; call *%r9; hlt", False),
-        ("r9", "call circles; mov $39,%edi; call *%r9; hlt", False),
+        ("r9", "call circles; mov $39,%edi; call *%r9; hlt", True),
     ],
     ids=[
         "through an argument's register",
@@ -114,6 +115,70 @@ def test_registers_between_which_the_address_of_a_function_is_copied(
     assert "getpid" in found.sites
     assert found.complete is complete
     assert ("acct" in found.sites) == ("$163" in use)
+
+
+@pytest.mark.parametrize(
+    ("use", "elsewhere", "complete"),
+    [
+        ("call points", "", False),
+        ("call points", "call *(%rsi); call points; ret", True),
+        ("call points", "call *(%rsi); test %eax,%eax; je 1f; call other; call points; 1: ret", True),
+        ("call points", "call points; call points; ret", True),
+        ("call points; call reads", "call *(%rsi); call points; ret", True),
+        ("call reads; call points", "call *(%rsi); call points; call *(%rsi); call reads; ret", False),
+        ("call points", "call *(%rax); call points; ret", False),
+        ("call points", "call *entry(%rip); call points; ret", False),
+        ("call points", "call *(%rsi); mov $1,%r9d; call points; ret", False),
+        ("call points", "call *(%rsi); ret; call points; ret", False),
+        ("call points", "call *(%rsi); jmp points", True),
+    ],
+    ids=[
+        "nowhere else",
+        "behind a call through a pointer",
+        "some way behind one",
+        "behind a function that makes one",
+        "and read behind that",
+        "and read before that",
+        "behind what finds thread-local variables",
+        "behind a call by a slot of an own function",
+        "with a new value",
+        "behind another function",
+        "by a jump",
+    ],
+)
+def test_what_is_called_with_a_register_that_nobody_knows_elsewhere_hands_nothing_on(
+    use: str, elsewhere: str, *, complete: bool, tmp_path: Path
+):
+    """parking_lot's lock keeps the address of ``syscall`` in r9 while it asks for the time and for memory."""
+    text = f"{use}; mov $39,%edi; call *%r9; hlt; .p2align 4; {elsewhere}"
+    found = calls(_looping(tmp_path, "r9", text))
+    assert "getpid" in found.sites
+    assert found.complete is complete
+
+
+@pytest.mark.parametrize(
+    ("calling", "told"),
+    [
+        ("call *sched_yield@GOTPCREL(%rip)", True),
+        ("mov sched_yield@GOTPCREL(%rip),%rbx; call *%rbx", True),
+        ("call yields", True),
+        ("call *qsort@GOTPCREL(%rip)", False),
+        (
+            "mov qsort@GOTPCREL(%rip),%rbx; test %eax,%eax; je 1f; mov sched_yield@GOTPCREL(%rip),%rbx; 1: call *%rbx",
+            False,
+        ),
+    ],
+    ids=["by its slot", "from a register", "by another function", "what calls it", "one of two"],
+)
+def test_a_function_of_the_c_library_that_calls_nothing_is_handed_none(calling: str, told: bool, tmp_path: Path):
+    text = (
+        f"main: push %rbx; mov syscall@GOTPCREL(%rip),%r9; {calling}; mov $163,%edi; call *%r9; pop %rbx; ret; "
+        ".p2align 4; .type yields,@function; yields: jmp *sched_yield@GOTPCREL(%rip); .size yields,.-yields"
+    )
+    source = f'__asm__(".globl main\\n.type main,@function\\n{text}");'
+    found = calls(build(tmp_path, "handing", source, "-fno-plt"))
+    assert "acct" in found.required
+    assert ("the number that is passed to syscall is not known" not in {gap.reason for gap in found.unresolved}) is told
 
 
 @pytest.mark.parametrize(("last", "complete"), [("_Unwind_Resume", True), ("rand", False)])
