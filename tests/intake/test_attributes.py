@@ -93,3 +93,51 @@ def test_attributes_that_cannot_be_read_are_not_none(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "listxattr", refused)
     assert attributes.others(0) == {"unknown": "Permission denied"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the attribute as Linux does")
+def test_quarantine_of_the_file_itself(tmp_path: Path):
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    try:
+        os.setxattr(path, "user.com.apple.quarantine", b"0081;65a1b2c3;Firefox;")
+    except OSError:
+        pytest.skip("this file system keeps no attributes of users")
+    with Snapshot.take(Found("f", path)) as snapshot:
+        assert snapshot.artifact.quarantine == {
+            "flags": "0081",
+            "time": "2024-01-12T21:44:35+00:00",
+            "agent": "Firefox",
+        }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the attribute as Linux does")
+@pytest.mark.parametrize(
+    ("mark", "noted"),
+    [
+        (b"0081", {"flags": "0081"}),
+        (b"0081;;" + b"x" * 3000 + b";", {"flags": "0081", "agent": "x" * 1018}),
+        (b"", {"unknown": "the mark is empty"}),
+    ],
+    ids=["flags", "long", "empty"],
+)
+def test_a_mark_that_is_no_usual_one_is_a_mark(tmp_path: Path, mark: bytes, noted: dict[str, str]):
+    path = tmp_path / "f"
+    path.write_bytes(b"x")
+    try:
+        os.setxattr(path, "user.com.apple.quarantine", mark)
+    except OSError:
+        pytest.skip("this file system keeps no attributes of users")
+    with path.open("rb") as file:
+        assert attributes.quarantine(file.fileno()) == noted
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="O_PATH is Linux's")
+def test_a_mark_that_cannot_be_read_is_unknown(tmp_path: Path):
+    (tmp_path / "f").write_bytes(b"x")
+    (tmp_path / "g").write_bytes(b"x")
+    descriptor = os.open(tmp_path / "f", os.O_PATH)  # may not be asked for attributes
+    assert attributes.quarantine(descriptor) == {"unknown": os.strerror(errno.EBADF)}
+    os.close(descriptor)
+    with (tmp_path / "g").open("rb") as file:
+        assert attributes.quarantine(file.fileno()) is None
