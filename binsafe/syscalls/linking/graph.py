@@ -84,7 +84,7 @@ class _Builder:
         self.layout = program.layout
         self.functions = len(self.layout.starts)
         self.references = program.references
-        self.cuts, self.cut_nodes = objects(program, linking)
+        self.cuts, self.cut_nodes, self.before_others = objects(program, linking)
         self.objects = int(self.cut_nodes.max(initial=-1)) + 1
         used = distinct(program.pointers.symbols)
         self.imports = used[used > 0]
@@ -98,7 +98,8 @@ class _Builder:
         )
         pairs = merged(distinct(packed(each.sources, each.targets)) for each in edges)
         more = implicit_edges.computed(self.program, self._lone(pairs & np.uint64(0xFFFF_FFFF)))
-        pairs = merged([pairs, packed(more.sources, more.targets)])
+        headless = self._headless(pairs & np.uint64(0xFFFF_FFFF))
+        pairs = merged([pairs, packed(more.sources, more.targets), packed(headless.sources, headless.targets)])
         pairs = pairs[pairs >> np.uint64(32) != pairs & np.uint64(0xFFFF_FFFF)]
         sources, targets = (pairs >> np.uint64(32)).astype(np.int32), (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int32)
         del pairs
@@ -122,6 +123,18 @@ class _Builder:
         for each in (targets, known[known >= 0]):
             led_to[each[each < self.functions].astype(np.int64)] = True
         return np.flatnonzero(~led_to)
+
+    def _headless(self, targets: NDArray[np.uint64]) -> Edges:
+        """From objects to what stands before them and nothing leads to: both are one, of which code names a member.
+
+        Compilers leave out what nothing uses. So it is with intrusive lists, whose users count back from the list's
+        member to the start of the object (``container_of``).
+        """
+        led_to = np.zeros(self.functions + self.objects, np.bool_)
+        led_to[targets[targets < len(led_to)].astype(np.int64)] = True
+        at = self.functions + self.before_others
+        at = at[~led_to[at]]
+        return Edges(at + 1, at)
 
     def _unseen(self, sources: Addresses, targets: Addresses) -> Addresses:
         """Imports that nothing leads to but stubs and single pointers which nothing leads to."""

@@ -35,6 +35,8 @@ class Objects(NamedTuple):
     """Where they start, ascending."""
     nodes: Addresses
     """The number of each among those that hold pointers; -1 for one that holds none."""
+    before_others: Addresses
+    """Numbers of those that end where the next one starts, as far as code and pointers tell."""
 
 
 def objects(program: Program, linking: Linking) -> Objects:
@@ -60,11 +62,12 @@ def objects(program: Program, linking: Linking) -> Objects:
     for start, end in _sets(program):
         cuts = distinct(np.concatenate([cuts[(cuts <= start) | (cuts >= end)], [start, end]]))
     sure = among(cuts, np.concatenate([named, ends, single, single + _WORD]))
-    cuts = cuts[~_inside(program, cuts, sure)]
+    kept = ~_inside(program, cuts, sure)
+    cuts, sure = cuts[kept], sure[kept]
     nodes = np.full(len(cuts), -1, np.int64)
     holding = _holding(program, cuts)
     nodes[holding] = np.arange(len(holding))
-    return Objects(cuts, nodes)
+    return Objects(cuts, nodes, nodes[:-1][(nodes[:-1] >= 0) & (nodes[1:] >= 0) & ~sure[1:]])
 
 
 def _holding(program: Program, cuts: Addresses) -> Addresses:

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from assembled import DATA, Arm, program
-from compiled import build, calls, needs_compiler
+from compiled import build, calls, library, needs_compiler
 from msgspec import structs
 
 from binsafe.formats.elf_linking import Linking, Relocations
@@ -255,3 +255,34 @@ def test_a_pointer_is_reached_from_another_member_of_the_first_entry(member: int
 def test_a_member_that_a_loop_elsewhere_begins_with_does_not_begin_a_table(tmp_path: Path):
     words = {"FIRST": "other", "LAST": "called", "NAMED": 0, "CALLED": "8 + 8 * (int)sizeof *entry"}
     assert _called_from_array(tmp_path, MORE=3, MEMBER=16, **words)
+
+
+_LISTED = """
+#include <stddef.h>
+#include <unistd.h>
+struct link { struct link *next; };
+static int other(void) { return 0; }
+static struct device { int (*probe)(void); long more[9]; struct link link; int (*remove)(void); } device =
+    {.probe = (int (*)(void))acct, .remove = other};
+static struct link *first;
+__attribute__((noipa)) static void enlist(struct link *link) { link->next = first, first = link; }
+__attribute__((noipa)) static int probe(struct link *link) {
+    return ((struct device *)((char *)link - offsetof(struct device, link)))->probe();
+}
+int main(void) { enlist(&device.link); return probe(first); }
+"""
+
+
+@needs_compiler
+def test_an_object_is_reached_from_its_member_in_a_list(tmp_path: Path):
+    assert "acct" in calls(build(tmp_path, "listed", _LISTED, "-D_DEFAULT_SOURCE")).required
+
+
+@needs_compiler
+def test_a_table_with_a_name_is_not_the_beginning_of_the_next(tmp_path: Path):
+    tables = "int acct(const char *), chroot(const char *); int (*a[16])() = {acct}, (*b[16])() = {chroot};"
+    used = library(tmp_path, "used", tables, "-fno-toplevel-reorder", "-Wl,-z,norelro")
+    program = build(tmp_path, "program", "extern int (*b[16])(); int main(void) { return b[0](0); }", "-lused", "-fPIE")
+    found = calls(program, (used,)).required
+    assert "chroot" in found
+    assert "acct" not in found
