@@ -66,6 +66,10 @@ class Bounds:
             if by_chance:
                 self._forget(at - 1)
                 return self.span(address)
+        if 0 < at < len(self._starts) and (following := self._starts[at]) in self._doubtful:
+            if self._is_by_chance(at):
+                self._forget(bisect_right(self._starts, following) - 1)
+            return self.span(address)
         start = max(first, code.address)
         end = min(self._starts[at], code.end) if at < len(self._starts) else code.end
         anchored = end - start <= _MAX_REGION

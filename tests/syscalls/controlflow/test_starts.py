@@ -37,6 +37,16 @@ def test_of_what_is_behind_an_address_nothing_is_decoded_to_know_whether_an_inst
     assert before - found.decoder.budget < 30
 
 
+def test_a_function_goes_on_over_what_a_call_by_chance_leads_to():
+    """Whoever asked for its first half before its second one was told that it ends there, in an instruction."""
+    code = b"\x48\xb8\xe8\x1a\0\0\0\0\0\0" + b"\x90" * 22 + b"\xba\x90\x90\x90\x90\xc3"  # mov edx, 0x90909090
+    found = taken_apart(code)
+    assert found.layout.begins(np.array([CODE + 0x21])).all()
+    region = found.region(CODE)
+    assert region is not None
+    assert region.end == CODE + len(code)
+
+
 def test_many_addresses_are_starts_where_each_is():
     chance = random.Random(5)
     starts = np.array(sorted(chance.sample(range(1000, 9000), 300)), np.int64)
