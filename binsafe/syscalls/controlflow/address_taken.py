@@ -74,7 +74,25 @@ class Taken:
         if not len(targets):
             return iter(())  # as nearly always
         first, last = bisect_left(targets.data, start), bisect_left(targets.data, end)
-        return zip(slots[first:last].tolist(), targets[first:last].tolist(), strict=True)
+        pairs = zip(slots[first:last].tolist(), targets[first:last].tolist(), strict=True)
+        return (pair for pair in pairs if not self._is_code(*pair))
+
+    def _is_code(self, place: int, address: int) -> bool:
+        """Whether a word at a place that looks like an address is a part of instructions of a known function.
+
+        Control has to come to them from its start or a jump, and the text of none may say the address. So looks ``mov
+        qword ptr [rbx + r15*8 + 0x138], 0`` in programs of some megabytes.
+        """
+        region = self._program.region(place)
+        if region is None or not self._program.is_known(region.start):
+            return False
+        at = bisect_right(region.instructions.addresses, place) - 1
+        last = bisect_right(region.instructions.addresses, place + _WORD - 1)
+        if at < 0 or any(_says(region.instructions.operands(each), address) for each in range(at, last)):
+            return False
+        while at and at not in region.jumps_to and region.falls_through(at - 1):
+            at -= 1
+        return at == 0 or at in region.jumps_to
 
     @cached_property
     def _odd(self) -> tuple[Addresses, Addresses]:

@@ -85,6 +85,28 @@ def test_a_function_that_nothing_starts_but_a_pointer_at_an_odd_place(before: st
     assert not calls(bare(tmp_path, f"{text}; {packed}", "-s")).complete
 
 
+@pytest.mark.parametrize(
+    ("inside", "complete"),
+    [
+        ("movq $0,0x138(%rbx,%r15,8); hlt", True),
+        ("je 1f; hlt; 1: movq $0,0x138(%rbx,%r15,8); hlt", True),
+        ("hlt; movq $0,0x138(%rbx,%r15,8)", False),
+        ("movq $0,0x138fb84(%rbx); hlt", False),
+        ("hlt; .byte 1,0; .quad 0x138fb84", False),
+    ],
+    ids=["instruction", "behind a jump", "not run", "says the address", "structure"],
+)
+def test_parts_of_instructions_that_look_like_a_pointer_are_none(inside: str, complete: bool, tmp_path: Path):
+    """As in the HTTP client xh: ``4a c7 84 fb 38 01 00 00 00 00 00 00``, and a jump to 0x138fb84."""
+    text = (
+        f".type _start,@function; mov $39,%edi; call f; .p2align 4; {inside}; .size _start,.-_start; "
+        ".org 0xb80; .type f,@function; f: test %edi,%edi; je 2f; 2: mov %edi,%eax; syscall; ret; .size f,.-f"
+    )
+    found = calls(bare(tmp_path, text, "-Wl,-Ttext=0x138f000"))
+    assert "getpid" in found.sites
+    assert found.complete is complete
+
+
 @pytest.mark.parametrize("at", [0, 8, 16])
 def test_a_number_that_a_function_may_change_through_its_address_is_not_known(at: int, tmp_path: Path):
     """``long n = getpid; set(&n); syscall(n);``, the same with a number elsewhere in a structure."""
