@@ -57,10 +57,18 @@ class Slots:
 
     def only_called(self, slot: int) -> bool:
         """Whether a slot is nothing but called, jumped through or compared, as by glibc's handler of cancellation."""
+        return next(self.taken_from(slot), None) is None
+
+    def taken_from(self, slot: int) -> Iterator[int]:
+        """Where a slot is loaded for anything else; the slot itself where it is part of a table that nothing loads."""
         pointers, references = self._program.pointers, self._program.references
-        at = int(np.searchsorted(pointers.slots, slot))
+        single = bool(pointers.single[np.searchsorted(pointers.slots, slot)])
         uses = [(source, use) for source, _, use in references.into(slot, slot + 1) if not self._in_stub(source, slot)]
-        return bool(pointers.single[at]) and all(use == CALLED or self._only_calls(source) for source, use in uses)
+        loads = [source for source, use in uses if use != CALLED]
+        if single:
+            yield from (source for source in loads if not self._only_calls(source))
+        else:
+            yield from loads or [slot]
 
     def is_imported(self, slot: int) -> bool:
         """Whether an entry of the global offset table holds the address of what is defined in another file."""

@@ -142,7 +142,7 @@ def _long(program: "Program", region: Region, known: Known) -> Iterator[int]:
     """The jumps of a region through tables of more entries than are read."""
     for at, table in tables_of(program, region, known).items():
         most = limit(program, region, table, known)
-        if most is not None and most > MAX_ENTRIES:
+        if most is not None and most.entries > MAX_ENTRIES:
             yield at
 
 
@@ -159,9 +159,14 @@ def _named(program: "Program", region: Region) -> dict[int, set[int]]:
     takers = {base: _takers(program, base) for base in found}
     if all(region.start in starts for starts in takers.values()):
         return found
-    beside = {program.start(source) for source, _ in program.leading_to(region.start, region.end)}
-    beside.update((region.start, *(program.start(target) for target in region.onward)))
+    beside = _beside(program, region)
     return {base: labels for base, labels in found.items() if not beside.isdisjoint(takers[base])}
+
+
+def _beside(program: "Program", region: Region) -> set[int]:
+    """The starts of a region and of those from or to which branches lead, such as the cold part of a function."""
+    beside = {program.start(source) for source, _ in program.leading_to(region.start, region.end)}
+    return beside.union((region.start, *(program.start(target) for target in region.onward)))
 
 
 def _takers(program: "Program", address: int) -> set[int]:
@@ -180,12 +185,13 @@ def _leading(program: "Program", region: Region, tables: Mapping[int, Table], kn
     begins = sorted({base for table in tables.values() for base, _ in table.places})
     for at, table in tables.items():
         allowed = limit(program, region, table, known)
-        most = MAX_ENTRIES if allowed is None else min(allowed, MAX_ENTRIES)
-        ends = sorted({*begins, *_next_named(program, table)}) if allowed is None else begins
+        most = MAX_ENTRIES if allowed is None else min(allowed.entries, MAX_ENTRIES)
+        compared = allowed is not None and allowed.compared
+        ends = begins if compared else sorted({*begins, *_next_named(program, region, table)})
         targets = _targets(program, table, ends, most)
         targets.update(table.labels)
         inside = {index for target in targets if (index := region.at(target)) is not None}
-        if not inside or (allowed is not None and allowed > most):
+        if not inside or (allowed is not None and allowed.entries > most):
             unread.add(at)
         if len(inside) < len(targets):
             outside.add(at)
@@ -194,15 +200,22 @@ def _leading(program: "Program", region: Region, tables: Mapping[int, Table], kn
     return Cases(found, frozenset(outside), frozenset(unread))
 
 
-def _next_named(program: "Program", table: Table) -> Iterator[int]:
+def _next_named(program: "Program", region: Region, table: Table) -> Iterator[int]:
     """The addresses behind a table that code takes: something else begins there.
 
-    They are looked for where entries are small numbers, which are targets in the function whatever they are, also when
-    read beyond the table's end. (Rust compares the number of an enum's variant nowhere where there are no others.)
+    (Rust compares the number of an enum's variant nowhere where there are no others.) Entries that are small numbers
+    are targets in the function whatever they are, also when read beyond the table's end; of other entries the one that
+    stands there has to lead away from the function, too.
     """
-    for base, _ in table.places if _are_small(table) else ():
+    for base, origin in table.places:
         named = program.references.into(base + 1, base + MAX_ENTRIES * table.size)
-        yield from (target for _, target, use in named if use == TAKEN)
+        ends = sorted({target for _, target, use in named if use == TAKEN})
+        beside = set() if _are_small(table) or not ends else _beside(program, region)
+        for end in ends:
+            entry = program.code.constants(end, table.size) if beside else b""
+            led_to = next(table.targets(entry, origin), None)
+            if not beside or (led_to is not None and program.start(led_to) not in beside):
+                yield end
 
 
 def _are_small(table: Table) -> bool:

@@ -1,7 +1,7 @@
 """How many entries a jump table has: what the code before the jump says of the entry's number."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.jump_tables import Known, Table
 from binsafe.syscalls.controlflow.places import Place
@@ -23,7 +23,15 @@ _IN_LOWER_HALF = frozenset({Operation("and", 2 * _SIGN - 1), Operation("multiply
 """What changes nothing there."""
 
 
-def limit(program: "Program", region: Region, table: Table, entered: Known) -> int | None:
+class Limit(NamedTuple):
+    """How many entries a table has at most."""
+
+    entries: int
+    compared: bool
+    """Whether comparisons say so: what a byte can be says nothing of where the table ends."""
+
+
+def limit(program: "Program", region: Region, table: Table, entered: Known) -> Limit | None:
     """How many entries a table has, by the comparison or mask of the entry's number before the jump; None if unknown.
 
     The number is followed back along all ways to the jump, of which each has to end at a comparison, or where it is a
@@ -36,15 +44,15 @@ def limit(program: "Program", region: Region, table: Table, entered: Known) -> i
 
 def _most(
     program: "Program", region: Region, chosen: tuple[int, Moved], entered: Known, *, in_part: bool = True
-) -> int | None:
+) -> Limit | None:
     """See `limit`; what compares fewer than 32 bits counts only ``in_part``."""
-    most, work, replaced = 0, [chosen], False
+    most, work, replaced, compared = 0, [chosen], False, True
     for _ in range(_LEADING):
         if not work:
-            return None if replaced and most > _SIGN else most
+            return None if replaced and most > _SIGN else Limit(most, compared)
         at, held = work.pop()
         if (masked := _masked(held)) is not None:
-            most = max(most, masked)
+            most, compared = max(most, masked), False
             continue
         before = region.direct_predecessors(at)
         if not at or at in entered or at in region.pads or not before or program.entries(Place(region, at)):
@@ -63,10 +71,14 @@ def _most(
 
 
 def _masked(held: Moved) -> int | None:
-    """How many entries a table has whose number is cut to its low bits."""
+    """How many entries a table has whose number is cut to its low bits.
+
+    Where its 32 bits would fall below zero no entry is read: none lies so far away.
+    """
     for position, operation in enumerate(held.operations, 1):
         if operation.name == "and" and operation.operand < MAX_ENTRIES:
-            return _count(operation.operand + 1, held.operations[position:])
+            numbers = (compute(n, held.operations[position:]) for n in range(operation.operand + 1))
+            return 1 + max((number for number in numbers if not _SIGN <= number < 2 * _SIGN), default=-1)
     return None
 
 
@@ -122,7 +134,7 @@ def _fits(program: "Program", place: Place, held: Moved, entered: Known, bits: i
     if held.operations[:1] == (Operation("and", (1 << bits) - 1),):
         return True
     most = _most(program, place.region, (place.at, Moved(held.location)), entered, in_part=False)
-    return most is not None and most <= 1 << bits
+    return most is not None and most.entries <= 1 << bits
 
 
 def _added(operations: Sequence[Operation]) -> int | None:

@@ -10,7 +10,6 @@ from binsafe.syscalls.dataflow.wrappers import argument
 from binsafe.syscalls.glibc import LOADS_LIBRARIES, LOOKS_UP
 from binsafe.syscalls.linking.graph import Graph
 from binsafe.syscalls.linking.summary import Handed, Passed, Step, Wrapper
-from binsafe.syscalls.machines.edges import CALLED
 
 _MAX_TEXT = 200
 _TEXTUAL = (*LOADS_LIBRARIES, *LOOKS_UP)
@@ -47,7 +46,7 @@ class Outgoing:
             for n in found.numbers:
                 text = self._text(n.value) if name in _TEXTUAL else None
                 passed.add(Passed(name, register, self._function(n.address), n.address, n.value, text))
-            unknown = {g.address for g in found.gaps} | {a for slot in imported.slots for a in self._taken(slot)}
+            unknown = {g.address for g in found.gaps} | {*self._taken(imported.slots)}
             for p in found.parameters:
                 if name in _TEXTUAL:
                     unknown.add(p.function)
@@ -71,7 +70,7 @@ class Outgoing:
             places = [place for slot in slots for place in self._program.slots.called_through(slot)]
             stubs = [self._program.stubs[slot] for slot in slots if slot in self._program.stubs]
             gone = {address for stub in stubs if (address := self._program.taken.at(stub)) is not None}
-            gone.update(address for slot in slots for address in self._taken(slot))
+            gone.update(self._taken(slots))
             for position in FUNCTIONS[name]:
                 found = arguments.to_function(self._program, places, position)
                 for address, value in found.union((address, None) for address in gone):
@@ -92,11 +91,9 @@ class Outgoing:
     def _function(self, address: int) -> int:
         return self._program.layout.function(address)
 
-    def _taken(self, slot: int) -> Iterator[int]:
-        """Where an imported function's address goes further than into a call: the slot itself if into a table."""
-        if not self._program.slots.only_called(slot):
-            loads = [source for source, _, use in self._program.references.into(slot, slot + 1) if use != CALLED]
-            yield from loads or [slot]
+    def _taken(self, slots: Iterable[int]) -> Iterator[int]:
+        """Where an imported function's address goes further than into a call."""
+        return (address for slot in slots for address in self._program.slots.taken_from(slot))
 
     def _text(self, address: int) -> str | None:
         """The string at an address of memory; None where the program can write it, too."""

@@ -224,6 +224,31 @@ def test_a_number_that_a_conditional_move_keeps_from_falling_below_zero_says_not
     assert not kept.complete
 
 
+_UNCOMPARED = (
+    "mov entry(%rip),%rbx; {number}; lea one(%rip),%rcx; movslq (%rcx,%rax,4),%rax; add %rcx,%rax; jmp *%rax; "
+    ".La: mov $39,%edi; call *%rbx; hlt; .Lb: mov $163,%edi; call *%rbx; hlt; "
+    ".p2align 4; .type other,@function; other: {takes} {named}(%rip),%rcx; movslq (%rcx,%rax,4),%rax; add %rcx,%rax; "
+    "jmp *%rax; .Lc: hlt; .size other,.-other; "
+    ".p2align 4; .type made,@function; made: mov %edi,%eax; syscall; ret; .size made,.-made; "
+    ".section .rodata; one: .long .La - one, .Lb - one; two: .long .Lc - two; "
+    r".section .got,\"aw\"; entry: .quad made; .text"
+)
+
+
+@pytest.mark.parametrize("number", ["mov (%rsp),%rax", "movzbl (%rsp),%eax", "movzbl (%rsp),%eax; dec %eax"])
+def test_a_table_ends_where_another_one_begins_that_leads_away(number: str, tmp_path: Path):
+    """Rust compares no number of an enum's variant: read beyond its end, a table leads into other functions."""
+    found = calls(bare(tmp_path, _UNCOMPARED.format(number=number, takes="lea", named="two")))
+    assert set(found.sites) == {"getpid", "acct"}
+    assert found.complete
+    assert not calls(bare(tmp_path, _UNCOMPARED.format(number=number, takes="mov", named="two"))).complete
+
+
+def test_a_table_goes_on_where_code_takes_the_address_of_an_entry(tmp_path: Path):
+    text = _UNCOMPARED.format(number="mov (%rsp),%rax", takes="lea", named="one + 4")
+    assert "acct" in calls(bare(tmp_path, text)).sites
+
+
 def test_a_fallback_that_a_table_leads_to_as_well_is_made(tmp_path: Path):
     """``case 0: r = pipe2(); if (r != -ENOSYS) return; case 1: swapon();``."""
     text = (

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from compiled import bare, build, calls, needs_compiler
 
+from binsafe.formats import elf
+
 pytestmark = needs_compiler
 
 _PROGRAM = (
@@ -230,6 +232,18 @@ def test_calls_through_slots_of_the_files_own_functions(use: str, *, complete: b
     found = calls(build(tmp_path, "through", source, "-lgcc_s", "-Wl,--no-as-needed,--no-relax"))
     assert "getpid" in found.required
     assert any("passed to syscall" in gap.reason for gap in found.unresolved) is not complete
+
+
+def test_only_where_a_function_goes_elsewhere_its_numbers_are_not_known(tmp_path: Path):
+    text = (
+        "mov syscall@GOTPCREL(%rip),%rbx; mov $39,%edi; call *%rbx; kept: mov syscall@GOTPCREL(%rip),%rbx; "
+        "mov $60,%edi; call *%rbx; mov %rbx,(%rsp); hlt; .size main,.-main"
+    )
+    source = f'__asm__(".globl main; .globl kept; .type main,@function; main: {text}");'
+    program = build(tmp_path, "elsewhere", source, "-no-pie", "-Wl,--no-relax", "-rdynamic")
+    found = [gap.address for gap in calls(program).unresolved if "passed to syscall" in gap.reason]
+    symbols = {symbol.name: symbol.address for symbol in elf.read(memoryview(program.read_bytes())).slices[0].symbols}
+    assert [int(address, 16) - symbols["kept"] for address in found] == [1]
 
 
 def test_what_ends_landing_pads_is_itself_called_from_a_register(tmp_path: Path):
