@@ -21,6 +21,8 @@ _LEAVES = frozenset({Flow.CALL, Flow.INDIRECT, Flow.RETURN})
 _MAX_DEPTH = 12
 """Functions that call each other, into which a register is followed: parking_lot's lock is nine away from what is done
 where there is no memory left."""
+_NEAR = 1024
+"""Bytes behind where an address is computed in which it is added to: scans for sums look no further (`Held.behind`)."""
 _STEP_COST = 10
 """To look at an instruction takes as long as decoding so many."""
 _CALL_NOTHING = frozenset(
@@ -186,6 +188,8 @@ def is_summed(program: "Program", place: Place) -> bool:
     region, at = place.region, place.at
     machine, instructions = region.machine, region.instructions
     register = machine.takes(instructions, at)
+    begin = instructions.addresses[at]
+    around, behind = region.within(begin - _NEAR, begin + _NEAR), region.within(begin, begin + _NEAR)
     seen: set[tuple[int, str]] = set()
     summed = False
     work = [] if register is None else [(at + 1, register)]
@@ -195,13 +199,15 @@ def is_summed(program: "Program", place: Place) -> bool:
             summed = here == len(instructions) and region.goes_on()  # the code goes on where it is not looked at
             continue
         seen.add((here, held))
-        summed = machine.adds(instructions, here, held)
+        summed = here in behind and machine.adds(instructions, here, held)
         flow = region.leaving(here)
         gone = machine.use(instructions, here, held, at, wide=False) is Use.FILLED
         gone = gone or (flow is Flow.CALL and held in machine.returned)
         locations = {machine.copied(instructions, here, held), None if gone else held} - {None}
         ends = flow is Flow.INDIRECT or (flow is Flow.CALL and not comes_back(program, Place(region, here)))
-        following = () if ends else region.following(here)
+        following = (
+            () if ends else (each for each in region.following(here) if each in around or each == len(instructions))
+        )
         work += [(after, location) for after in following for location in locations if location is not None]
     program.decoder.spend(_STEP_COST * len(seen))
     return summed

@@ -11,6 +11,8 @@ _COMPARE = frozenset({"cmp", "cmn", "ccmp", "ccmn", "tst"})
 _ALWAYS_NAMED = frozenset(f"x{number}" for number in range(1, 29)) - {"x16", "x17"}
 _REGISTER = re.compile(r"\b[wx]\d+")
 _SLOT = re.compile(r"\[sp(?:, #(?P<at>-?\w+))?\]")
+_STORED = {"x": 8, "d": 8, "q": 16}
+"""Bytes that are stored of a register, by the first letter of its name."""
 _ACCESS = re.compile(r".*, \[(?P<page>x\d+)(?:, #(?P<offset>0x[0-9a-f]+|\d+))?\]")
 
 
@@ -74,7 +76,9 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
     """See `Machine.adds`."""
     name, (_, _, added) = instructions.names[at], instructions.operands(at).partition(", ")
     first, _, second = added.partition(", ")
-    takes = first == register or (name == "add" and second in {register, f"{register}, sxtx", f"{register}, uxtx"})
+    takes = (first == register and not _mentions(second, register)) or (
+        name == "add" and second in {register, f"{register}, sxtx", f"{register}, uxtx"}
+    )
     return name in {"add", "sub"} and takes and not second.startswith("#")
 
 
@@ -97,10 +101,11 @@ def _is_stored_to(name: str, operands: str, slot: str) -> bool:
     """Whether an instruction writes all of a stack slot, and leaves the stack pointer alone."""
     stored, _, begin = operands.partition(", [")
     written, asked = _SLOT.fullmatch(f"[{begin}"), _SLOT.fullmatch(slot)
-    if name not in {"str", "stur", "stp"} or not stored.startswith("x") or written is None or asked is None:
+    size = _STORED.get(stored[:1], 0) * len(stored.split(", "))
+    if name not in {"str", "stur", "stp"} or written is None or asked is None:
         return False
     distance = int(asked["at"] or "0", 0) - int(written["at"] or "0", 0)
-    return distance in range(0, 8 * len(stored.split(", ")), 8)
+    return 0 <= distance <= size - 8
 
 
 def changes(instructions: Instructions, at: int, register: str) -> bool:

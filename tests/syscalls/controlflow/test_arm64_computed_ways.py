@@ -198,6 +198,22 @@ def shifted(code: Arm) -> None:
     code.word(0x8B01_2062)  # add x2, x3, x1, lsl #8
 
 
+def added_to_itself(code: Arm) -> None:
+    code.adr(1, "base")
+    code.word(0x8B01_0C22)  # add x2, x1, x1, lsl #3
+
+
+def in_a_slot_that_holds_something_else_later(code: Arm) -> None:
+    """Rust formats so: the slot is written through a pointer before what was left there is added to."""
+    code.adr(1, "base")
+    code.word(0xF900_07E1)  # str x1, [sp, #8]
+    code.word(0xF940_0BE2)  # ldr x2, [sp, #16]
+    register(code, 4, 2, 3)
+    code.nop(300)
+    code.word(0xF940_07E2)  # ldr x2, [sp, #8]
+    register(code, 4, 2, 3)
+
+
 def behind_a_call_that_never_returns(code: Arm) -> None:
     """C++ passes the destructor of what it throws, in a register that other code uses behind the call."""
     code.jump_if_zero(6, "other")
@@ -223,9 +239,26 @@ def stored_over_by_a_pair(code: Arm) -> None:
     register(code, 4, 2, 3)
 
 
+def stored_over_by_a_vector(code: Arm) -> None:
+    code.adr(1, "base")
+    code.word(0xF900_07E1)  # str x1, [sp, #8]
+    code.word(0x3D80_03E0)  # str q0, [sp]
+    code.word(0xF940_07E2)  # ldr x2, [sp, #8]
+    register(code, 4, 2, 3)
+
+
 @pytest.mark.parametrize(
     "making",
-    [something_else, shifted, behind_a_call_that_never_returns, stored_over, stored_over_by_a_pair],
+    [
+        something_else,
+        shifted,
+        added_to_itself,
+        in_a_slot_that_holds_something_else_later,
+        behind_a_call_that_never_returns,
+        stored_over,
+        stored_over_by_a_pair,
+        stored_over_by_a_vector,
+    ],
 )
 def test_what_is_added_to_something_else_leads_nowhere(making: Making):
     code = Arm()
