@@ -84,7 +84,7 @@ class _Builder:
         self.layout = program.layout
         self.functions = len(self.layout.starts)
         self.references = program.references
-        self.cuts, self.cut_nodes, self.before_others = objects(program, linking)
+        self.cuts, self.cut_nodes, self.ends = objects(program, linking)
         self.objects = int(self.cut_nodes.max(initial=-1)) + 1
         used = distinct(program.pointers.symbols)
         self.imports = used[used > 0]
@@ -125,16 +125,24 @@ class _Builder:
         return np.flatnonzero(~led_to)
 
     def _headless(self, targets: NDArray[np.uint64]) -> Edges:
-        """From objects to what stands before them and nothing leads to: both are one, of which code names a member.
+        """From what names the end of an object to which nothing leads to that: both are one, and the name a member's.
 
         Compilers leave out what nothing uses. So it is with intrusive lists, whose users count back from the list's
         member to the start of the object (``container_of``).
         """
         led_to = np.zeros(self.functions + self.objects, np.bool_)
         led_to[targets[targets < len(led_to)].astype(np.int64)] = True
-        at = self.functions + self.before_others
-        at = at[~led_to[at]]
-        return Edges(at + 1, at)
+        lone = np.flatnonzero(~led_to[self.functions :] & (self.ends >= 0))
+        ends = self.ends[lone]
+        pointers, references = self.program.pointers, self.references
+        named, pointed = (np.flatnonzero(among(each, ends)) for each in (references.targets, pointers.targets))
+        sources = (
+            self._node(ends),
+            self.layout.containing(references.sources[named]),
+            self._node(pointers.slots[pointed]),
+        )
+        which = [np.searchsorted(ends, each) for each in (ends, references.targets[named], pointers.targets[pointed])]
+        return _known(np.concatenate(sources), self.functions + lone[np.concatenate(which)])
 
     def _unseen(self, sources: Addresses, targets: Addresses) -> Addresses:
         """Imports that nothing leads to but stubs and single pointers which nothing leads to."""

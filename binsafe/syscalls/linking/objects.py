@@ -35,8 +35,8 @@ class Objects(NamedTuple):
     """Where they start, ascending."""
     nodes: Addresses
     """The number of each among those that hold pointers; -1 for one that holds none."""
-    before_others: Addresses
-    """Numbers of those that end where the next one starts, as far as code and pointers tell."""
+    ends: Addresses
+    """Where each of these ends, if only code and pointers tell so; -1 where a name or a size does."""
 
 
 def objects(program: Program, linking: Linking) -> Objects:
@@ -67,7 +67,8 @@ def objects(program: Program, linking: Linking) -> Objects:
     nodes = np.full(len(cuts), -1, np.int64)
     holding = _holding(program, cuts)
     nodes[holding] = np.arange(len(holding))
-    return Objects(cuts, nodes, nodes[:-1][(nodes[:-1] >= 0) & (nodes[1:] >= 0) & ~sure[1:]])
+    ends = np.concatenate([np.where(sure[1:], -1, cuts[1:]), [-1]])
+    return Objects(cuts, nodes, ends[holding])
 
 
 def _holding(program: Program, cuts: Addresses) -> Addresses:

@@ -261,9 +261,8 @@ _LISTED = """
 #include <stddef.h>
 #include <unistd.h>
 struct link { struct link *next; };
-static int other(void) { return 0; }
-static struct device { int (*probe)(void); long more[9]; struct link link; int (*remove)(void); } device =
-    {.probe = (int (*)(void))acct, .remove = other};
+static struct device { int (*probe)(void); long more[9]; struct link link; REMOVE } device =
+    {.probe = (int (*)(void))acct REMOVED};
 static struct link *first;
 __attribute__((noipa)) static void enlist(struct link *link) { link->next = first, first = link; }
 __attribute__((noipa)) static int probe(struct link *link) {
@@ -274,8 +273,12 @@ int main(void) { enlist(&device.link); return probe(first); }
 
 
 @needs_compiler
-def test_an_object_is_reached_from_its_member_in_a_list(tmp_path: Path):
-    assert "acct" in calls(build(tmp_path, "listed", _LISTED, "-D_DEFAULT_SOURCE")).required
+@pytest.mark.parametrize(
+    ("more", "filled"), [("int (*remove)(void);", ", .remove = (int (*)(void))getpid"), ("long last[20];", "")]
+)
+def test_an_object_is_reached_from_its_member_in_a_list(more: str, filled: str, tmp_path: Path):
+    source = _LISTED.replace("REMOVED", filled).replace("REMOVE", more)
+    assert "acct" in calls(build(tmp_path, "listed", source, "-D_DEFAULT_SOURCE")).required
 
 
 @needs_compiler
