@@ -1,9 +1,10 @@
 """Code that constant memory names by its distance: tables that the loader has nothing to do with.
 
-Entries of four bytes, each to be added to the address that code counts from: what Clang makes of C++'s virtual
-functions (``-fexperimental-relative-c++-abi-vtables``), and what assembler has where there must be no relocations. A
-jump table looks the same, but leads into the middle of a function, mostly of the one that reads it, and has nothing
-else in it. (Where any entry may be nothing, chance has many that lead into the middle of large programs.)
+Entries of four bytes, each to be added to the address that code counts from, or to its own, as in Swift's metadata:
+what Clang makes of C++'s virtual functions (``-fexperimental-relative-c++-abi-vtables``), and what assembler has where
+there must be no relocations. A jump table looks the same, but leads into the middle of a function, mostly of
+the one that reads it, and has nothing else in it. (Where any entry may be nothing, chance has many that lead into the
+middle of large programs.)
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import numpy as np
 from binsafe.arrays import NDArray
 from binsafe.syscalls.decoding.code import HIGHEST_ADDRESS
 from binsafe.syscalls.machines.edges import MAYBE_TAKEN, TAKEN, Addresses, Edges
-from binsafe.syscalls.sets import among, distinct
+from binsafe.syscalls.sets import among, changes, distinct
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -43,11 +44,22 @@ def named_by_distance(program: "Program") -> Iterator[Edges]:
         skew = -segment.address % _ENTRY
         data = program.slice.data[segment.offset + skew : segment.offset + segment.file_size]
         entries = np.frombuffer(data[: len(data) // _ENTRY * _ENTRY], "<i4")
-        for bases, targets in _named(segment.address + skew, entries, inside, among(inside, counted)):
-            code = program.code.holds(targets)
-            kept = np.flatnonzero(code)
-            kept = kept[(program.layout.exact(targets[kept]) >= 0) | _first_ones(bases, code)[kept]]
-            yield Edges(bases[kept], targets[kept])
+        for places, bases, numbers in _named(segment.address + skew, entries, inside, among(inside, counted)):
+            code, starts = _leads(program, bases + numbers)
+            jumps = _first_ones(bases, code)
+            kept = starts | jumps
+            yield Edges(bases[kept], (bases + numbers)[kept])
+            of_jumps = bases[changes(bases) & code & ~starts]
+            own = _leads(program, places + numbers)[1] & ~among(bases, of_jumps)
+            yield Edges(bases[own], (places + numbers)[own])
+
+
+def _leads(program: "Program", targets: Addresses) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each address is one of code, and whether a function starts there."""
+    code = program.code.holds(targets)
+    starts = code.copy()
+    starts[code] = program.layout.exact(targets[code]) >= 0
+    return code, starts
 
 
 def _first_ones(tables: Addresses, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -61,8 +73,8 @@ def _first_ones(tables: Addresses, chosen: NDArray[np.bool_]) -> NDArray[np.bool
 
 def _named(
     address: int, entries: Addresses, begins: Addresses, wanted: NDArray[np.bool_]
-) -> Iterator[tuple[Addresses, Addresses]]:
-    """Where the entries at an address lead, each behind where its table begins; of those tables that are wanted."""
+) -> Iterator[tuple[Addresses, Addresses, Addresses]]:
+    """(place, where its table begins, number) of the entries at an address; of those tables that are wanted."""
     first = np.minimum((begins - address + _ENTRY - 1) // _ENTRY, len(entries))
     last = np.minimum(np.concatenate([first[1:], [len(entries)]]), first + _LARGEST // _ENTRY)
     real = wanted & (first < last) & ~among(np.concatenate([entries, [0]])[first], _HEADERS)
@@ -72,4 +84,4 @@ def _named(
         at = np.repeat(first[chosen] - np.cumsum(counts[chosen]) + counts[chosen], counts[chosen])
         at += np.arange(len(at))
         bases = np.repeat(begins[chosen], counts[chosen])
-        yield bases, bases + entries[at]
+        yield address + _ENTRY * at, bases, entries[at]

@@ -46,6 +46,18 @@ def test_a_table_of_distances_leads_to_its_functions(tmp_path: Path):
     assert "acct" in calls(program).required
 
 
+@pytest.mark.parametrize(
+    ("first", "found"), [("0", True), ("other - .", True), ("other + 1 - .", False)], ids=["", "function", "jumps"]
+)
+def test_distances_may_count_from_the_entries_themselves(first: str, found: bool, tmp_path: Path):
+    table = f"{first}, acts - ."
+    other = "__attribute__((used)) static int other(void) { return 1; }"
+    source = other + _TABLE.replace("0, acts - table", table).replace("table + table[at]", "&table[at] + table[at]")
+    library(tmp_path, "used", source)
+    program = build(tmp_path, "program", "void entry(void); int main(void) { entry(); return 0; }", "-lused")
+    assert ("acct" in calls(program).required) == found  # what begins with a jump's entry is a table of jumps
+
+
 @pytest.mark.parametrize("linking", ["-static-pie", "-pie"])
 def test_a_number_may_come_from_whoever_calls_a_wrapper_by_its_distance(linking: str, tmp_path: Path):
     found = calls(build(tmp_path, "program", _WRAPPERS, "-O1", "-fPIE", linking))
