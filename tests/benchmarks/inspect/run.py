@@ -2,8 +2,8 @@
 
 Processor seconds of the whole command (the parent's and its children's, start-up included), the best of several rounds,
 and the largest memory that all its processes had together. blint comes from PyPI into an environment of its own in the
-cache folder, the programs from their registries (``tests/corpus``). Both run with bytecode that a first round, which is
-not counted, has left, as an installation has it.
+cache folder, the programs from their registries (``tests/corpus``). Both run with bytecode, ours as an
+installation has it, and a first round is not counted.
 """
 
 import os
@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "corpus"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fetching import Package, cache_folder, fetch
+from installed import environment
 
 ROUNDS, SECONDS, STEP = 3, 300, 0.01
 BLINT = "blint==4.0.1"
@@ -83,10 +85,8 @@ def cost(command: Sequence[str], folder: str) -> Cost:
 
 
 def once(command: Sequence[str], folder: str) -> Cost:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment["PYTHONPYCACHEPREFIX"] = str(cache_folder().parent / "bytecode")
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     most, ends = 0, time.monotonic() + SECONDS

@@ -8,13 +8,12 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "corpus"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from fetching import cache_folder
+from installed import environment
 
 ANALYSIS_SECONDS = 400
 
@@ -42,16 +41,6 @@ class Answer:
     error: str = ""
     arguments: Mapping[tuple[str, int], frozenset[int]] = field(default_factory=dict)
     """(call, position) -> the 32-bit values that it was proved to have."""
-
-
-@cache
-def as_installed() -> Mapping[str, str]:
-    """The environment of commands that find their bytecode, as those of an installation do."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment["PYTHONPYCACHEPREFIX"] = str(cache_folder().parent / "bytecode")
-    leaves_bytecode = [sys.executable, "-m", "binsafe", "syscalls", sys.executable]
-    subprocess.run(leaves_bytecode, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    return environment
 
 
 def analyse(program: Path, loads: tuple[Path, ...] = (), *, root: Path | None = None, warm: bool = True) -> Answer:
@@ -93,7 +82,7 @@ def _run(arguments: list[str], cache: str) -> tuple[str, str, Cost]:
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "binsafe", *arguments],
-            env={**as_installed(), "XDG_CACHE_HOME": cache, "NO_COLOR": "1"},
+            env={**environment(), "XDG_CACHE_HOME": cache, "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "corpus"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from analysing import as_installed
 from fetching import NotFetched, Package, fetch
+from installed import environment
 
 _PR_SET_CHILD_SUBREAPER = 36
 SECONDS = 300
@@ -49,10 +50,10 @@ def main() -> None:
     parser.add_argument("--without-bytecode", action="store_true")
     asked = parser.parse_args()
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    environment = WITHOUT_BYTECODE if asked.without_bytecode else as_installed()
+    variables = WITHOUT_BYTECODE if asked.without_bytecode else environment()
     print(f"{'':16}{'cold':>8}{'target':>8}{'new':>8}{'warm':>8}{'target':>8}{'MB':>8}")
     for path in (Path(shutil.which(name) or name) for name in asked.programs) if asked.programs else _programs():
-        cold, new, warm = _measured(path, environment)
+        cold, new, warm = _measured(path, variables)
         most = max(cost.megabytes for cost in (cold, new, warm))
         target = COLD_TARGETS.get(path.name.rpartition("_")[2])
         print(
@@ -71,13 +72,13 @@ def _programs() -> Iterator[Path]:
         print(f"without node: {error}", file=sys.stderr)
 
 
-def _measured(program: Path, environment: Mapping[str, str]) -> tuple[Cost, Cost, Cost]:
+def _measured(program: Path, variables: Mapping[str, str]) -> tuple[Cost, Cost, Cost]:
     """(cold, new, warm)."""
     rounds = 1 if program.stat().st_size > LARGE else ROUNDS
     costs: tuple[list[Cost], list[Cost], list[Cost]] = ([], [], [])
     for number in range(rounds):
         with tempfile.TemporaryDirectory(prefix="binsafe-speed-") as folder:
-            cached = {**environment, "XDG_CACHE_HOME": folder}
+            cached = {**variables, "XDG_CACHE_HOME": folder}
             other = Path(folder) / program.name
             shutil.copyfile(program, other)
             with other.open("ab") as file:
@@ -88,10 +89,10 @@ def _measured(program: Path, environment: Mapping[str, str]) -> tuple[Cost, Cost
     return cold, new, warm
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str]) -> Cost:
+def _run(command: Sequence[str], variables: Mapping[str, str]) -> Cost:
     process = subprocess.Popen(
         command,
-        env=environment,
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
