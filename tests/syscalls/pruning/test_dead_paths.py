@@ -159,6 +159,22 @@ def test_a_mutex_with_attributes_raises_no_priorities(tmp_path: Path, does: str,
 
 
 @needs_compiler
+@pytest.mark.parametrize(("number", "expected"), [(39, set()), (435, {"exit", "sched_yield"})])
+def test_a_program_that_makes_threads_by_clone3_alone_has_their_calls(tmp_path: Path, number: int, expected: set[str]):
+    """The flags that say whether it is a thread are in memory."""
+    source = f"""
+    int main(void) {{
+        unsigned long given[11] = {{0x3d0f00}};
+        long result;
+        __asm__ volatile("syscall" : "=a"(result) : "a"({number}L), "D"(given), "S"(88L) : "rcx", "r11", "memory");
+        return result;
+    }}
+    """
+    found = calls(build(tmp_path, "program", source, "-static", "-s"))
+    assert {"exit", "sched_yield"} & set(found.required) == expected
+
+
+@needs_compiler
 def test_a_thread_asks_for_a_priority_only_if_its_attributes_can(tmp_path: Path):
     wanted = {"sched_getparam", "sched_getscheduler", "sched_setscheduler"}
     setting = "pthread_attr_setinheritsched(&how, PTHREAD_EXPLICIT_SCHED);"
