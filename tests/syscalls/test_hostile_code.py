@@ -285,6 +285,19 @@ def test_a_site_that_zeros_run_into_is_data_and_makes_no_gap(between: bytes):
     assert set(found.sites) == {"exit"}
 
 
+@pytest.mark.parametrize("site", [b"\x0f\x05", b"\xcd\x80"], ids=["syscall", "int 0x80"])
+def test_a_site_that_nothing_runs_into_and_zeros_follow_is_data_and_makes_no_gap(site: bytes):
+    """The first number in a table in front of a function of GHC's."""
+    table = site + b"\x01" + bytes(5) + b"\x1e" + bytes(3)
+    code = exits()
+    code.ret()
+    code.put(b"\x66\x90" + table)
+    assert analyse(program(code)).complete
+    code = exits()
+    code.put(table)
+    assert not analyse(program(code)).complete
+
+
 def test_of_a_program_too_large_for_its_budget_what_was_found_is_kept():
     code = exits()
     for number in (1, 3, 39):

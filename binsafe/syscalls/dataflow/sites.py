@@ -207,7 +207,24 @@ def is_plausible(program: Program, site: Place) -> bool:
     region, at = site.region, site.at
     if _follows_zeros(program, site):
         return False
-    return program.is_known(region.start) or _is_sensible(program, region, at - _AROUND, at + _AROUND)
+    if program.is_known(region.start):
+        return True
+    return not _begins_table(site) and _is_sensible(program, region, at - _AROUND, at + _AROUND)
+
+
+def _begins_table(site: Place) -> bool:
+    """Whether data begins with a site, as a table in front of a function of GHC's: nothing runs into it, zeros follow.
+
+    An ``int 0x80`` that ends a program stands before zeros, too, but something comes to it.
+    """
+    region, at = site.region, site.at
+    before = at - 1
+    while before > 0 and region.is_padding(before):
+        before -= 1
+    if before < 0 or at in region.jumps_to or region.falls_through(before):
+        return False
+    end = next((each for each in range(at, at + _AROUND) if not region.falls_through(each)), at + _AROUND)
+    return any(region.is_zeros(each) for each in range(at, end + 1))
 
 
 def _is_sensible(program: Program, region: Region, first: int, last: int) -> bool:
