@@ -46,11 +46,11 @@ class Bounds:
 
     def start(self, address: int) -> int:
         """See `Program.start`."""
-        return self._starts[bisect_right(self._starts, address) - 1]
+        return self._starts[self._index(address)]
 
     def is_known(self, start: int) -> bool:
         """Whether a table of the file says that a function starts there and where it ends."""
-        at = bisect_right(self._starts, start) - 1
+        at = self._index(start)
         return self._starts[at] == start and bool(self._ends[at])
 
     def span(self, address: int) -> Span | None:
@@ -60,16 +60,11 @@ class Bounds:
             return None
         at = bisect_right(self._starts, address)
         first = self._starts[at - 1]
-        if at > 1 and first in self._doubtful:
-            by_chance = self._is_by_chance(at - 1)
-            at = bisect_right(self._starts, first)  # to ask that may have had other starts forgotten
-            if by_chance:
-                self._forget(at - 1)
+        for doubtful in self._starts[max(at - 1, 1) : at + 1]:  # where the region would begin, and where it would end
+            if doubtful in self._doubtful:
+                if self._is_by_chance(self._index(doubtful)):
+                    self._forget(self._index(doubtful))  # to ask may have had other starts forgotten
                 return self.span(address)
-        if 0 < at < len(self._starts) and (following := self._starts[at]) in self._doubtful:
-            if self._is_by_chance(at):
-                self._forget(bisect_right(self._starts, following) - 1)
-            return self.span(address)
         start = max(first, code.address)
         end = min(self._starts[at], code.end) if at < len(self._starts) else code.end
         anchored = end - start <= _MAX_REGION
@@ -78,6 +73,9 @@ class Bounds:
             cut = start + (address - start) // _WINDOW * _WINDOW
             start, end = cut, min(end, cut + _WINDOW)
         return Span(start, end, anchored)
+
+    def _index(self, address: int) -> int:
+        return bisect_right(self._starts, address) - 1
 
     def _is_by_chance(self, at: int) -> bool:
         """Whether a doubtful start lies in the middle of an instruction, and no confirmed call leads there."""

@@ -5,7 +5,7 @@ where none is found, where the next table begins or an entry is no address of co
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -207,15 +207,17 @@ def _next_named(program: "Program", region: Region, table: Table) -> Iterator[in
     are targets in the function whatever they are, also when read beyond the table's end; of other entries the one that
     stands there has to lead away from the function, too.
     """
+    beside = set[int]() if _are_small(table) else _beside(program, region)
     for base, origin in table.places:
         named = program.references.into(base + 1, base + MAX_ENTRIES * table.size)
-        ends = sorted({target for _, target, use in named if use == TAKEN})
-        beside = set() if _are_small(table) or not ends else _beside(program, region)
-        for end in ends:
-            entry = program.code.constants(end, table.size) if beside else b""
-            led_to = next(table.targets(entry, origin), None)
-            if not beside or (led_to is not None and program.start(led_to) not in beside):
-                yield end
+        ends = {target for _, target, use in named if use == TAKEN}
+        yield from (end for end in ends if _are_small(table) or _leads_away(program, table, end, origin, beside))
+
+
+def _leads_away(program: "Program", table: Table, at: int, origin: int, beside: Container[int]) -> bool:
+    """Whether what stands at an address would, as an entry of a table, lead into none of the regions ``beside``."""
+    led_to = next(table.targets(program.code.constants(at, table.size), origin), None)
+    return led_to is not None and program.start(led_to) not in beside
 
 
 def _are_small(table: Table) -> bool:

@@ -58,7 +58,7 @@ def objects(program: Program, linking: Linking) -> Objects:
         at = np.searchsorted(starts, taken, side="right") - 1
         taken = taken[(at < 0) | (ends[at] <= taken)]
     single = pointers.slots[pointers.single]
-    cuts = distinct(np.concatenate([named, ends, taken, single, single + 8, np.array([0])]))
+    cuts = distinct(np.concatenate([named, ends, taken, single, single + _WORD, np.array([0])]))
     for start, end in _sets(program):
         cuts = distinct(np.concatenate([cuts[(cuts <= start) | (cuts >= end)], [start, end]]))
     sure = among(cuts, np.concatenate([named, ends, single, single + _WORD]))
