@@ -9,6 +9,8 @@ from binsafe.cli.entry import note, progress
 if TYPE_CHECKING:
     from binsafe.model import Syscalls
 
+_MAX_REASONS = 8
+
 
 def show(
     file: str,
@@ -35,7 +37,9 @@ def show(
         sys.stdout.writelines(f"{escape(name)}\n" for name in calls.required)
         sys.stdout.flush()  # before what is said of the list
     if not calls.complete:
-        note(f"the list is not complete: {_reasons(len(calls.unresolved), calls.open_set)}")
+        note("the list is not complete:")
+        for reason in _reasons(calls):
+            note(f"  {reason}")
     return 0
 
 
@@ -53,6 +57,9 @@ def _explain(name: str, calls: "Syscalls") -> None:
         click.echo(escape(line))
 
 
-def _reasons(unresolved: int, open_set: tuple[str, ...]) -> str:
-    places = [f"{unresolved} places make a call whose number could not be told"] if unresolved else []
-    return "; ".join([*places, *open_set])
+def _reasons(calls: "Syscalls") -> list[str]:
+    """Why a list is not complete, a line each, of which there are few enough to be read."""
+    reasons = [f"at {gap.address}: {gap.reason}" for gap in calls.unresolved] + list(calls.open_set)
+    if len(reasons) <= _MAX_REASONS:
+        return reasons
+    return [*reasons[:_MAX_REASONS], f"and {len(reasons) - _MAX_REASONS} more: --json lists them all"]
