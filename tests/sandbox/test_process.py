@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +13,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from attempts import call
 from widest import widest_policy
 
+from binsafe import baselines
 from binsafe.errors import NotEnforceable
-from binsafe.intake import Found, Snapshot
+from binsafe.intake import Found, Snapshot, inspect
 from binsafe.model import Grant
+from binsafe.policy import Request, derive
 from binsafe.sandbox import Order, launch
 
 pytestmark = [
@@ -113,6 +117,31 @@ def test_a_program_that_ignores_sigterm_is_stopped_in_the_time_given(sandboxed: 
     before = time.monotonic()
     assert run.process.stop(grace=0.3) == 128 + signal.SIGKILL
     assert 0.3 <= time.monotonic() - before < 3
+
+
+@pytest.mark.skipif(shutil.which("dash") is None, reason="needs Debian's shell")
+def test_what_is_ended_is_answered_until_it_has_ended():
+    """It went on for a moment with nobody to answer its calls, which then did not exist: so it said, at its end."""
+    busy = 'trap "" TERM; for each in 1 2 3 4; do (while :; do : < /dev/null; done) & done; echo up; wait'
+    with Snapshot.take(Found("dash", Path(shutil.which("dash")).resolve())) as snapshot:
+        report = inspect(snapshot, syscalls=False)
+        order = Order(
+            policy=derive(report, baselines.load("cli_tool"), Request()),
+            program=snapshot.descriptor,
+            path=snapshot.artifact.path,
+            arguments=("-c", busy),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            on_violation=print,
+        )
+        for _ in range(12):  # without the rule, one in two said so
+            with tempfile.TemporaryFile() as said:
+                process = launch(msgspec.structs.replace(order, stderr=said.fileno()))
+                with process.stdout as out:
+                    assert out.readline() == b"up\n"
+                    process.stop(grace=0)
+                said.seek(0)
+                assert said.read() == b""
 
 
 @pytest.mark.parametrize("backend", ["namespaces", "landlock"])

@@ -87,21 +87,24 @@ class Supervisor(threading.Thread):
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def _serve(self) -> None:
+        """Until init has ended and nobody is left under the filter: without us calls do not exist (ENOSYS).
+
+        Init's descriptors close before the kernel ends what lives in its namespace, which would go on that far.
+        """
         poll = select.poll()
         for descriptor in (self._listener.descriptor, self._control.fileno(), self._status):
             poll.register(descriptor, select.POLLIN)
-        while True:
+        waited = {self._listener.descriptor, self._control.fileno()}
+        while waited:
             for descriptor, event in poll.poll():
                 if descriptor == self._status:
                     self._read_status(poll)
-                elif descriptor == self._listener.descriptor:
-                    if event & select.POLLIN:
-                        self._read_status(poll)  # has execve succeeded? Only then is the call the program's
-                        self._answer()
-                    else:
-                        poll.unregister(descriptor)  # the last task under the filter has ended
-                elif not self._read_control():
-                    return
+                elif descriptor == self._listener.descriptor and event & select.POLLIN:
+                    self._read_status(poll)  # has execve succeeded? Only then is the call the program's
+                    self._answer()
+                elif descriptor == self._listener.descriptor or not self._read_control():
+                    poll.unregister(descriptor)
+                    waited.discard(descriptor)
 
     def _read_status(self, poll: "select.poll") -> None:
         """The status pipe says nothing and closes when execve succeeds, or carries the reason why not."""
