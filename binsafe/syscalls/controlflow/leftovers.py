@@ -91,15 +91,26 @@ def _follows_convention(program: "Program", call: Place) -> bool:
 def led_to(program: "Program", leaving: Place) -> tuple[int | str, ...]:
     """The functions to one of which a call or jump through a pointer leads; none where not all of them are known.
 
-    Those of other files go by their names.
+    Those of other files go by their names. While it is asked of one jump none is known of another: who leads to a label
+    is told by what becomes of its address, and that by where jumps lead.
     """
+    if program.leading:
+        return ()
+    program.leading = True
+    try:
+        found = _functions(program, leaving)
+    finally:
+        program.leading = False
+    return tuple(each for each in found if each is not None) if None not in found else ()
+
+
+def _functions(program: "Program", leaving: Place) -> list[int | str | None]:
+    """See `led_to`; None for what is not known."""
     region, operand = leaving.region, leaving.instruction.operands
     if not operand.isalnum():
-        found = [_pointed(program, leaving)]
-    else:
-        ends = comes_from(program, region, leaving.at, Moved(operand), program.ways(region))
-        found = [_held(program, region, end.at, end.value) if not end.operations else None for end in ends]
-    return tuple(each for each in found if each is not None) if None not in found else ()
+        return [_pointed(program, leaving)]
+    ends = comes_from(program, region, leaving.at, Moved(operand), program.ways(region))
+    return [_held(program, region, end.at, end.value) if not end.operations else None for end in ends]
 
 
 def _held(program: "Program", region: Region, at: int, value: int | None) -> int | str | None:

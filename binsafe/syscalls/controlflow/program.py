@@ -92,8 +92,10 @@ class Program:
         self.taken = Taken(here)
         self.returning: dict[int, bool] = {}
         """See `returns`: what is known already."""
-        self.reading: dict[tuple[int, str, int | None], bool] = {}
-        """See `registers`: which functions may read which registers, as far as is known."""
+        self.onward: dict[tuple[int, str], tuple[tuple[int | str, str], ...] | None] = {}
+        """See `registers`: what functions do with what they are given in a register, as far as is known."""
+        self.leading = False
+        """See `led_to`: whether it is being asked where a jump through a pointer leads."""
         self.slots = Slots(here, linking)
         self._exported = (
             np.array([], np.int64) if linking is None else distinct(linking.symbols.values[linking.symbols.defined])
@@ -169,7 +171,7 @@ class Program:
         self._regions.pop(start, None)
         self._incoming.forget(start)
         self._switches.forget(start)
-        self.reading.clear()  # a function reads what those read that it calls
+        self.onward.clear()
 
     def _make_room(self, size: int) -> None:
         """Drop all decoded regions when they take too much memory; what is asked for again is decoded again."""

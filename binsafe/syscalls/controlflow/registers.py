@@ -5,7 +5,6 @@ the function is seen, and its address does not count as taken.
 """
 
 from bisect import bisect_left
-from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.leftovers import is_left_to, leaves_unknown, led_to
@@ -32,6 +31,10 @@ _CALL_NOTHING = frozenset(
 """Functions of the C library that are given none to call or to keep, whatever registers hold when they begin."""
 
 
+Parameter = tuple[int | str, str]
+"""A function, by its address or, in another file, by its name, and a register that it is called with."""
+
+
 class Uses(NamedTuple):
     """What is done with the address that a register holds."""
 
@@ -41,6 +44,8 @@ class Uses(NamedTuple):
     """Whether these are all that is done with the address."""
     changed: bool = False
     """Whether another address may be made of it: in the register itself, or by adding something unknown to it."""
+    handed: tuple[Parameter, ...] = ()
+    """The functions that are called with it, if that counts as no use of it."""
 
 
 class _Held(NamedTuple):
@@ -64,21 +69,17 @@ def uses(program: "Program", place: Place) -> Uses:
     compare the address is no use of it. Where control leaves the region, each register counts as used that the code
     behind may read.
     """
-    found = _uses(program, place, depth=None)
-    machine = place.region.machine
-    if found.nothing_else or machine.takes(place.region.instructions, place.at) in machine.returned:
-        return found
-    ended = _uses(program, place, depth=_MAX_DEPTH)  # which takes longer
-    return ended if ended.nothing_else else found
-
-
-def _uses(program: "Program", place: Place, *, depth: int | None) -> Uses:
-    register = place.region.machine.takes(place.region.instructions, place.at)
+    region, at = place.region, place.at
+    register = region.machine.takes(region.instructions, at)
     if register is None:
         return Uses((), nothing_else=False)
-    return _followed(
-        program, place.region, _Held(place.at + 1, register), place.at, depth, address=_address(program, place)
-    )
+    found = _followed(program, region, _Held(at + 1, register), at, thorough=False)
+    if found.nothing_else or register in region.machine.returned or program.leading:
+        return found
+    ended = _followed(program, region, _Held(at + 1, register), at, thorough=True)  # which takes longer
+    if ended.nothing_else and not _may_be_read(program, ended.handed, _address(program, place)):
+        return ended
+    return found
 
 
 def _address(program: "Program", place: Place) -> int | None:
@@ -94,22 +95,22 @@ def _followed(
     region: Region,
     begin: _Held,
     taking: int,
-    depth: int | None,
     *,
-    address: int | None,
+    thorough: bool,
     handed: bool = True,
 ) -> Uses:
     """What is done with an address in a register, which the instruction at ``taking`` put there.
 
-    With a ``depth`` no way goes on behind calls that never return, and none once there is another use; what a call
-    hands on is followed into so many functions that call each other: not at all unless it is ``handed`` on.
+    If ``thorough`` no way goes on behind calls that never return, and none once there is another use; to be handed to
+    functions that are known is none. Calls hand on nothing unless it is ``handed``.
     """
     machine, instructions = region.machine, region.instructions
     nothing_else, changed = True, False
     found: dict[int, None] = {}
+    given: dict[Parameter, None] = {}
     seen: set[_Held] = set()
     work = [begin]
-    while work and (nothing_else or depth is None):
+    while work and (nothing_else or not thorough):
         held = _next_concerned(region, work.pop())
         here, register = held.at, held.register
         if here == len(instructions) and region.goes_on():
@@ -132,9 +133,10 @@ def _followed(
         found.update({here: None} if through else {})
         nothing_else = nothing_else and use is not Use.OTHER and not (through and held.is_part)
         nothing_else = nothing_else and (use is not Use.ACCESS or held.is_part)
-        nothing_else = nothing_else and (
-            through or not handed or not _is_handed_on(program, region, held, depth, address)
-        )
+        asked = nothing_else and handed and not through
+        onward = _handed_on(program, region, held, thorough=thorough) if asked else ()
+        nothing_else = nothing_else and onward is not None
+        given.update(dict.fromkeys(onward or ()))
         ends = flow is Flow.RETURN and begin.at > taking and not held.behind_call
         nothing_else = nothing_else and not (ends and program.is_part(region))
         if flow is Flow.INDIRECT:
@@ -143,11 +145,11 @@ def _followed(
             nothing_else = nothing_else and (through or bool(cases))
             work += [held._replace(at=case) for case in cases or region.orphans]
             continue
-        if depth is not None and flow is Flow.CALL and not comes_back(program, Place(region, here)):
+        if thorough and flow is Flow.CALL and not comes_back(program, Place(region, here)):
             continue
         work += _following(program, region, held._replace(is_part=held.is_part or use is Use.PART))
     program.decoder.spend(_STEP_COST * len(seen))
-    return Uses(tuple(found), nothing_else, changed)
+    return Uses(tuple(found), nothing_else, changed, tuple(given))
 
 
 def _next_concerned(region: Region, held: _Held) -> _Held:
@@ -221,8 +223,10 @@ def _cases(program: "Program", region: Region, here: int) -> list[int]:
     return [case for case, jumps in cases.inside.items() if here in jumps]
 
 
-def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | None, address: int | None) -> bool:
-    """Whether the code to which an instruction leaves the region may read the register.
+def _handed_on(program: "Program", region: Region, held: _Held, *, thorough: bool) -> tuple[Parameter, ...] | None:
+    """The functions to which an instruction hands on the register where it leaves the region.
+
+    None where it may hand it to code that is not known, or to any other, if it is not to be ``thorough``.
 
     Behind a jump may be a split-off part of the same function, which reads any register; so does a retpoline, which is
     called. Other callees, and a return, lead to code that keeps to C's convention. Nor does a compiler pass on what it
@@ -235,44 +239,52 @@ def _is_handed_on(program: "Program", region: Region, held: _Held, depth: int | 
     flow, target = region.flow(here)
     machine = region.machine
     if flow in JUMPS:
-        return region.at(target) is None
+        return None if region.at(target) is None else ()
     if held.behind_call:
-        return False
+        return ()
     called = program.callee(Place(region, here)) if flow is Flow.CALL else None
     if called is not None and register in machine.preserved(go=False):
-        return program.reads_callers(called, register)
+        return None if program.reads_callers(called, register) else ()
     led: tuple[int | str, ...] = () if called is None else (called,)
-    if called is None and depth is not None and flow is not Flow.RETURN and register in machine.arguments:
+    if called is None and thorough and flow is not Flow.RETURN and register in machine.arguments:
         led = led_to(program, Place(region, here))
     if led:
-        return any(_may_read(program, each, register, depth or 0, address) for each in led)
+        return tuple((each, register) for each in led) if thorough else None
     if flow is Flow.RETURN and (register in machine.returned or region.frames[here].get(machine.stack) == 0):
-        return register in machine.returned
-    return flow in _LEAVES and register in machine.arguments
+        return None if register in machine.returned else ()
+    return None if flow in _LEAVES and register in machine.arguments else ()
 
 
-def _may_read(program: "Program", function: int | str, register: str, depth: int, address: int | None) -> bool:
-    """Whether a function may read a register that holds the ``address`` of one: found out once of the file's own.
+def _may_be_read(program: "Program", handed: tuple[Parameter, ...], address: int | None) -> bool:
+    """Whether one of the functions that are handed the ``address`` of one may read it, or one to which they hand it on.
 
-    Of what others have left there none is called with its own address: see `_is_handed_on`.
+    Of those that others hand it to none is called with its own address: see `_handed_on`.
     """
+    seen: set[Parameter] = set()
+    work = list(handed)
+    for _ in range(_MAX_DEPTH):
+        following: dict[Parameter, None] = {}
+        for function, register in work:
+            onward = _onward(program, function, register)
+            if onward is None:
+                return True
+            following.update(dict.fromkeys(each for each in onward if each[0] != address))
+        seen.update(work)
+        work = [each for each in following if each not in seen]
+    return bool(work)
+
+
+def _onward(program: "Program", function: int | str, register: str) -> tuple[Parameter, ...] | None:
+    """The functions to which one hands on what it is given in a register; None where it may read it itself."""
     if isinstance(function, str):
-        return function not in _CALL_NOTHING
-    if function == address and 0 < depth < _MAX_DEPTH:
-        return False
-    place = program.place(function) if depth else None
-    if place is None:
-        return True
-    key = place.address, register, address
-    if key not in program.reading:
-        program.reading[key] = False  # where it calls itself
+        return () if function in _CALL_NOTHING else None
+    if (function, register) not in program.onward:
+        place = program.place(function)
+        if place is None:
+            return None
         handed = not is_left_to(program, place, register)
         begin = _Held(place.at, register)
-        found = _followed(program, place.region, begin, place.at, depth - 1, address=address, handed=handed)
+        found = _followed(program, place.region, begin, place.at, thorough=True, handed=handed)
         read = bool(found.calls) or not found.nothing_else
-        asked_since = takewhile(lambda other: other != key, reversed([*program.reading]))
-        for other in [each for each in asked_since if read and not program.reading[each]]:
-            del program.reading[other]  # which may call it
-        program.reading[key] = read
-        return read
-    return program.reading[key]
+        program.onward[function, register] = None if read else found.handed
+    return program.onward[function, register]

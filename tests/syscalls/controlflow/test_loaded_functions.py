@@ -1,5 +1,6 @@
 """Functions whose addresses code loads from the global offset table, to call them from registers."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,25 @@ def test_registers_between_which_the_address_of_a_function_is_copied(
     assert "getpid" in found.sites
     assert found.complete is complete
     assert ("acct" in found.sites) == ("$163" in use)
+
+
+@pytest.mark.parametrize(("last", "complete"), [("ret", True), ("call reads; ret", False)])
+@pytest.mark.parametrize("functions", [3, 20])
+def test_a_register_is_followed_into_so_many_functions(last: str, functions: int, *, complete: bool, tmp_path: Path):
+    """Of what lies behind them nobody knows whether it reads the address."""
+    names = [f"f{i}" for i in range(functions)]
+    chain = (f".type {name},@function; {name}: call {after}" for name, after in pairwise(names))
+    code = "; ret; ".join([*chain, f".type {names[-1]},@function; {names[-1]}: {last}"])
+    found = calls(_looping(tmp_path, "r9", f"call f0; mov $39,%edi; call *%r9; hlt; .p2align 4; {code}"))
+    assert "getpid" in found.sites
+    assert found.complete is (complete and functions < 12)
+
+
+@pytest.mark.parametrize("jump", ["call", "jmp"])
+def test_a_jump_behind_a_label_whose_address_it_is_given(jump: str, tmp_path: Path):
+    """To ask where it leads is to ask who comes to the label by its address, and so where it leads: that had no end."""
+    text = f"mov %rsp,%rbx; lea 1f(%rip),%rdi; 1: mov $1,%ecx; {jump} *%rbx; hlt; .p2align 4; {_MADE}; call made"
+    assert not calls(bare(tmp_path, text)).unresolved
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,6 @@ def test_who_asks_for_many_addresses_of_one_region_has_it_decoded_once():
 def test_what_functions_read_is_asked_anew_once_one_has_grown():
     """Its callers read what it reads, so that nothing is kept of them either."""
     found = taken_apart(b"\x90" * 8 + b"\xc3")
-    found.reading[CODE, "rbx"] = False
+    found.onward[CODE, "rbx"] = ()
     found.forget(CODE + 4)
-    assert not found.reading
+    assert not found.onward
