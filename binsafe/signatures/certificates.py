@@ -115,9 +115,13 @@ def _end(chain: list[x509.Certificate], *, forged: bool) -> Path:
 
 
 def strays(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], anchors: Anchors) -> Iterator[Problem]:
-    """Certificates beside the path that their issuer, who is at hand, did not sign, or that pose as a pinned root."""
+    """Certificates beside the path that their issuer, who is at hand, did not sign, or that pose as one that is known.
+
+    No authority gives one number twice (RFC 5280, 4.1.2.2): another certificate with a known one's is a changed copy.
+    """
     used, roots = set(used), anchors.certificates
     pinned = {one.subject for one in roots}
+    known = {(one.issuer, one.serial_number) for one in (*roots, *used)}
     for one in bag:
         if one in used or anchors.family(one) is not None:
             continue
@@ -125,7 +129,9 @@ def strays(bag: tuple[x509.Certificate, ...], used: Iterable[x509.Certificate], 
         if issuers and all(has_issued(other, one) is False for other in issuers):
             detail = f"{common_name(one.issuer)!r} did not sign the certificate of {common_name(one.subject)!r}"
             yield _broken(detail)
-        elif one.subject == one.issuer and one.subject in pinned and not any(has_issued(it, one) for it in roots):
+            continue
+        poses = (one.issuer, one.serial_number) in known or (one.subject == one.issuer and one.subject in pinned)
+        if poses and not any(has_issued(other, one) for other in (*roots, *bag)):
             yield _broken(f"the certificate of {common_name(one.subject)!r} is not the one that is known")
 
 

@@ -125,6 +125,17 @@ def test_any_flipped_byte_of_a_certificate_is_noticed():
             assert check(flip(data, at + offset)).status == "invalid", offset
 
 
+def test_a_known_authority_is_brought_along_as_it_is_known():
+    """The path goes by the known one: a byte changed in the copy, where it says whose key signed it, went unnoticed."""
+    authority = x509.load_der_x509_certificate(SIGNING.certificates()[0])
+    believed = Anchors(families=anchors().families, certificates=(*anchors().certificates, authority))
+    data, der = SIGNED.build(), SIGNING.certificates()[0]
+    assert check(data, believed).status == "valid"
+    named = authority.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    changed = check(flip(data, data.index(der) + der.index(named)), believed)
+    assert problems(changed) == {"cms-chain"}
+
+
 def test_certificate_of_a_version_that_does_not_exist():
     def renumbered(certificates: list[bytes]) -> list[bytes]:
         return [*certificates[:2], certificates[2].replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05")]
