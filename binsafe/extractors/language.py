@@ -22,6 +22,8 @@ _MANGLED: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 Itanium C++ ABI, 5.1; Rust RFC 2603. C has names that begin alike: ``RC4_set_key``, Mach-O's ``_ZSTD_compress``.
 """
+_OBJC = re.compile(r"^(?:OBJC_[A-Z]+_\$|objc_|[-+]\[)")
+"""Classes, the runtime's functions and methods, as clang calls them for Objective-C."""
 _SAMPLE = 10_000
 """Names of each kind that are looked at."""
 _ENOUGH = 20
@@ -80,12 +82,18 @@ def _mostly(language: str) -> Callable[[_Traces], bool]:
 
 
 def _is_swift(traces: _Traces) -> bool:
+    """Also with the part of its runtime, in C++, that is linked into programs for earlier systems."""
     sections = any(section.name.startswith("__swift5_") for section in traces.subject.slice.sections)
-    return _mostly("swift")(traces) or (sections and max(traces.spelt.values()) < _ENOUGH)
+    counts = traces.spelt
+    linked = counts["c++"] < max(_ENOUGH, 10 * counts["swift"]) and counts["rust"] < max(_ENOUGH, counts["swift"])
+    return _mostly("swift")(traces) or (sections and linked)
 
 
 def _is_objc(traces: _Traces) -> bool:
-    return any(section.name in {"__objc_classlist", "__objc_imageinfo"} for section in traces.subject.slice.sections)
+    """Also where there is some C++; one file that asks macOS for a window is in most C++ libraries that draw."""
+    sections = traces.subject.slice.sections
+    compiled = any(section.name in {"__objc_classlist", "__objc_imageinfo"} for section in sections)
+    return compiled and sum(1 for name in traces.names if _OBJC.match(name)) >= traces.spelt["c++"]
 
 
 def _is_cxx(traces: _Traces) -> bool:
@@ -110,6 +118,8 @@ def _has_library(beginnings: tuple[str, ...]) -> Callable[[_Traces], bool]:
 _RULES: tuple[tuple[str, Callable[[_Traces], bool]], ...] = (
     ("go", lambda traces: traces.subject.is_go),
     ("dotnet", _is_dotnet),
+    ("java", _holds(rn.GRAALVM)),
+    ("dart", _defines("kDartVmSnapshotInstructions", "kDartIsolateSnapshotInstructions")),
     ("haskell", lambda traces: _holds(rn.GHC_OPTIONS)(traces) or _defines("hs_init", "hs_main")(traces)),
     ("ocaml", lambda traces: _holds(rn.OCAML_OPTIONS)(traces) or _defines("caml_main", "caml_startup")(traces)),
     ("nim", lambda traces: _holds(rn.NIM_SOURCES)(traces) or _defines("NimMain")(traces)),
@@ -123,7 +133,6 @@ _RULES: tuple[tuple[str, Callable[[_Traces], bool]], ...] = (
     ),
     ("swift", _is_swift),
     ("rust", _is_rust),
-    ("c++", lambda traces: not _is_objc(traces) and _is_cxx(traces)),
     ("objc", _is_objc),
     ("c++", _is_cxx),
     ("c", _is_c),

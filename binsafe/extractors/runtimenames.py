@@ -4,6 +4,8 @@ DOTNET_BUNDLE = bytes.fromhex("8b1202b96a612038727b930214d7a03213f5b9e6efae3318e
 """Stands in each .NET host behind the place of its bundle (SHA-256 of ".net core bundle"; ``bundle_marker.cpp``)."""
 DOTNET_NATIVE = b"DotNetRuntimeDebugHeader"
 """What .NET's native compiler and its single-file host export for debuggers."""
+GRAALVM = b"com.oracle.svm.core.VM="
+"""How Java that GraalVM compiled ahead of time says which GraalVM that was (``VM.java``)."""
 GHC_OPTIONS = b"GHCRTS"
 OCAML_OPTIONS = b"OCAMLRUNPARAM"
 RUST_OPTIONS = b"RUST_BACKTRACE"
@@ -18,6 +20,6 @@ GLIBC_CHARSETS, MUSL_LOADER = b"GCONV_PATH", b"/etc/ld-musl-"
 """What C libraries read that are linked in."""
 
 RUNTIME_TEXTS = (
-    DOTNET_BUNDLE, DOTNET_NATIVE, GHC_OPTIONS, OCAML_OPTIONS, RUST_OPTIONS, NIM_SOURCES, ZIG_PANIC, LIBSTDCXX_END,
-    LIBCXX_END, MSVC_TYPES, GLIBC_CHARSETS, MUSL_LOADER,
+    DOTNET_BUNDLE, DOTNET_NATIVE, GRAALVM, GHC_OPTIONS, OCAML_OPTIONS, RUST_OPTIONS, NIM_SOURCES, ZIG_PANIC,
+    LIBSTDCXX_END, LIBCXX_END, MSVC_TYPES, GLIBC_CHARSETS, MUSL_LOADER,
 )  # fmt: skip

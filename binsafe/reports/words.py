@@ -23,6 +23,8 @@ LANGUAGES: _Words = MappingProxyType(
         "zig": "Zig",
         "haskell": "Haskell",
         "dotnet": ".NET",
+        "java": "Java",
+        "dart": "Dart",
         "ocaml": "OCaml",
         "nim": "Nim",
         "d": "D",

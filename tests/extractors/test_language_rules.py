@@ -21,6 +21,8 @@ def language_of(slice_: Slice, **known: object):
         (minimal(libraries=(Library(name="/usr/lib/libc++.1.dylib", kind="load"),)), "c++"),
         (with_section("__swift5_types", b""), "swift"),
         (with_section("__objc_classlist", b""), "objc"),
+        (minimal(b"..com.oracle.svm.core.VM=GraalVM CE 25.."), "java"),
+        (defining("kDartVmSnapshotInstructions"), "dart"),
         (minimal(b"..GHCRTS.."), "haskell"),
         (minimal(b"..OCAMLRUNPARAM.."), "ocaml"),
         (minimal(b"..fatal.nim.."), "nim"),
@@ -80,6 +82,22 @@ def test_what_most_names_are_spelt_in_counts_not_what_one_library_is_written_in(
     assert language_of(mixed) == "c++"
     few = minimal(b"..RUST_BACKTRACE..", symbols=defining(*cxx[:30], *rust).symbols)
     assert language_of(few) == "rust"
+
+
+def test_swift_for_an_earlier_system_brings_its_runtime_along():
+    swift, runtime = [f"$s4main3fo{n}yyF" for n in range(30)], [f"_ZN5swift8Demangle{n}FooEv" for n in range(90)]
+    sections = with_section("__swift5_types", b"").sections
+    assert language_of(minimal(sections=sections, symbols=defining(*swift, *runtime).symbols)) == "swift"
+    assert language_of(minimal(sections=sections, symbols=defining(*swift[:8], *runtime).symbols)) == "c++"
+
+
+def test_a_library_in_c_plus_plus_with_a_window_of_macos_is_no_objective_c():
+    sections = with_section("__objc_classlist", b"").sections
+    names = ["__ZN2Qt6WindowC1Ev", "__ZN2Qt6WindowD1Ev", "_objc_msgSend", "_OBJC_CLASS_$_NSWindow", "-[View draw]"]
+    few = minimal(format="mach-o", sections=sections, symbols=defining(*names[:3]).symbols)
+    assert language_of(few) == "c++"
+    most = minimal(format="mach-o", sections=sections, symbols=defining(*names[1:]).symbols)
+    assert language_of(most) == "objc"
 
 
 def test_without_a_trace_it_is_unknown_and_says_so():
