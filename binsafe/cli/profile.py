@@ -68,18 +68,22 @@ def command(
         wanted = propose(from_violations, wanted)
     with Snapshot.take(find(file, progress=note)) as snapshot:
         policy = derive_policy(inspect(snapshot, progress=progress()), wanted)
-        path: str | None = snapshot.artifact.path
+        path = snapshot.artifact.path
     system = policy.artifact.system
     mechanism = mechanism or (system if system in RENDERERS else "policy")  # none of Windows is written yet
-    if mechanism in ("macos", "seatbelt") and sys.platform != "darwin":
-        path = None  # where it will lie on the Mac is not known here: the profile asks for it
-    profile = render(policy, mechanism, binary=path, allow_partial=allow_partial)
+    taken_away = mechanism in ("macos", "seatbelt") and sys.platform != "darwin"
+    binary = None if taken_away else path  # where it will lie on the Mac is not known here: the profile asks for it
+    profile = render(policy, mechanism, binary=binary, allow_partial=allow_partial)
     write(profile.text, output)
     if explain:
         _explain(policy)
     for gap in profile.gaps:
         note(f"not enforced by {mechanism}: {gap.reason}")
-    note(_how_to_use(mechanism, path, str(output) if output else None, options(wanted)))
+    saved = str(output) if output else None
+    if mechanism in ("macos", "seatbelt"):
+        note(_how_to_use_on_macos(policy, binary, saved))
+    else:
+        note(_how_to_use(mechanism, path, saved, options(wanted)))
 
 
 def _explain(policy: "Policy") -> None:
@@ -102,17 +106,29 @@ def _explain(policy: "Policy") -> None:
             note(f"    {line}")
 
 
-def _how_to_use(mechanism: str, path: str | None, output: str | None, asked: list[str]) -> str:
+def _how_to_use_on_macos(policy: "Policy", path: str | None, output: str | None) -> str:
+    """The exact command line that uses the result, but for what only the Mac knows: where things lie there."""
+    from binsafe.policy.libraries import looked_for_beside
+    from binsafe.reports.escape import escape, shell_word
+
+    words, asked = ["sandbox-exec"], []
+    if path is None:
+        words.append("-D BINARY=PATH")
+        asked.append("PATH: where the program lies there")
+    if beside := looked_for_beside(policy):
+        words.append("-D LIBRARIES=FOLDER")
+        more = f" and {len(beside) - 1} more lie" if len(beside) > 1 else " lies"
+        asked.append(f"FOLDER: where {escape(beside[0])}{more}")
+    words += "-f", shell_word(output or "profile.sb"), "PATH" if path is None else shell_word(path)
+    where = f"   ({'; '.join(asked)}, without links)" if asked else ""
+    return f"use it on {'the Mac' if path is None else 'macOS'}: {' '.join(words)}{where}"
+
+
+def _how_to_use(mechanism: str, path: str, output: str | None, asked: list[str]) -> str:
     """The exact command line that uses the result; ``asked`` are the words that asked for its grants."""
     from binsafe.reports.escape import shell_word
 
-    saved = shell_word(output or "profile.sb")
-    if path is None:
-        command = f"sandbox-exec -D BINARY=PATH -f {saved} PATH"
-        return f"use it on the Mac: {command}   (PATH: where the program lies there, without links)"
     program = shell_word(path)
-    if mechanism in ("macos", "seatbelt"):
-        return f"use it on macOS: sandbox-exec -f {saved} {program}"
     if mechanism == "systemd":
         unit = shell_word(output or "server.service")
         return f"use it: systemctl link {unit if '/' in unit else '$PWD/' + unit}, then systemctl start its name"

@@ -24,6 +24,7 @@ from typing import Final
 
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Grant, Policy
+from binsafe.policy.libraries import looked_for_beside
 from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER, SCRATCH
 from binsafe.renderers.profile import Profile, comment, read_only_gaps
 from binsafe.renderers.sbplneeds import DYLD_FOLDERS, EVERY_PROGRAM, NOT_BY_DEFAULT, ROSETTA, SEEN_ANYWAY
@@ -63,7 +64,8 @@ def render(
     """The profile as text, each rule under its reason.
 
     ``binary`` is the program's resolved path. Without it the profile takes it as a parameter:
-    ``sandbox-exec -D BINARY=/resolved/path -f PROFILE /resolved/path``. A scratch folder always is one (``SCRATCH``).
+    ``sandbox-exec -D BINARY=/resolved/path -f PROFILE /resolved/path``. A scratch folder always is one (``SCRATCH``),
+    and so is the folder of the libraries that dyld looks for from where the program lies (``LIBRARIES``).
     ``terminal`` is the device that is its standard input or output: it may be asked whether it is one, and how large.
 
     Raises:
@@ -73,7 +75,12 @@ def render(
     """
     gaps = [*_GAPS, *read_only_gaps(policy, "seatbelt", allow_partial=allow_partial)]
     rules = [*_program(binary), *EVERY_PROGRAM, *_network(policy, allow_partial=allow_partial, gaps=gaps)]
-    rules += (*_files(policy, binary), *_other_programs(policy, binary), *_folders_above(policy, binary))
+    rules += (
+        *_files(policy, binary),
+        *_libraries_beside(policy),
+        *_other_programs(policy, binary),
+        *_folders_above(policy, binary),
+    )
     if "x86_64" in policy.artifact.arch:
         rules.append(ROSETTA)
     if terminal is not None:
@@ -177,6 +184,17 @@ def _files(policy: Policy, binary: str | None) -> Iterator[Rule]:
             skip = grant.object == ARTIFACT or grant.object in _COVERED_DEVICES or grant.object == binary
             if grant.kind == kind and not skip and not (kind == "read" and grant.object in written):
                 yield _file_rule(grant, operations)
+
+
+def _libraries_beside(policy: Policy) -> Iterator[Rule]:
+    """Without its libraries dyld aborts: where those lie that lie beside it, whoever starts it has to say."""
+    if looked_for_beside(policy):
+        yield Rule(
+            reason="the libraries that are looked for beside it, in the folder that is named",
+            operations=(*_READING, "file-map-executable"),
+            filters=('(subpath (param "LIBRARIES"))',),
+            only_if="LIBRARIES",
+        )
 
 
 def _other_programs(policy: Policy, binary: str | None) -> Iterator[Rule]:

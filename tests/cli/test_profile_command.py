@@ -87,6 +87,18 @@ def test_a_profile_that_is_taken_to_a_mac_asks_there_where_the_program_lies(stan
     assert "sandbox-exec -D BINARY=PATH -f profile.sb PATH" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac knows where the program lies")
+def test_libraries_beside_a_program_of_a_mac_are_asked_for_there(standin: Callable[[str], Path], tmp_path: Path):
+    program = tmp_path / "beside"
+    here = standin("darwin/amd64").read_bytes()
+    program.write_bytes(here.replace(b"/usr/lib/libSystem.B.dylib", b"@loader_path/../libX.dylib"))
+    done = binsafe("profile", program)
+    assert done.returncode == 0, done.stderr
+    assert "sandbox-exec -D BINARY=PATH -D LIBRARIES=FOLDER -f profile.sb PATH" in done.stderr
+    assert "FOLDER: where @loader_path/../libX.dylib lies" in done.stderr
+    assert '(subpath (param "LIBRARIES"))' in done.stdout
+
+
 def test_a_grant_without_words_is_refused_or_a_gap():
     refused = profile("--for", "seccomp", "--connect", "localhost:80")
     assert refused.returncode == 2

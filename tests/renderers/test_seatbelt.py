@@ -121,6 +121,21 @@ def test_granted_files_become_rules_for_reading_and_writing():
     assert re.search(r'\(if \(param "SCRATCH"\) \(allow file-read\* [^()]* file-write-create [^()]*\(subpath', text)
 
 
+def test_libraries_beside_the_program_are_mapped_from_the_folder_that_is_named():
+    """Without them dyld aborts: under the profile, what needs one could not start at all."""
+    missing = Denial(capability="load @loader_path/../lib/libz.dylib", reason="it is looked for from where it lies")
+    text = render(policy(denied=(missing,))).text
+    assert check(text) == ()
+    questions = [(name, "/opt/x/lib/libz.dylib") for name in ("file-read-data", "file-map-executable", "process-exec")]
+    for named, verdicts in (
+        ({}, ["unknown", "unknown", "denied"]),
+        ({"LIBRARIES": "/opt/x/lib"}, ["allowed", "allowed", "denied"]),
+    ):
+        program = evaluate(read(text), {"BINARY": "/opt/x/bin/program", **named})
+        assert [ask(program, *question).verdict for question in questions] == verdicts
+    assert "LIBRARIES" not in render(policy()).text
+
+
 def test_granted_programs_can_be_started():
     pairs = rules(render(policy(grant("execute", "/usr/bin/true"))).text)
     assert ("process-exec*", ["literal", '"/usr/bin/true"']) in pairs
