@@ -17,6 +17,8 @@ _COMPUTES, _DIVIDES = ("lea", "nop"), ("div", "idiv")
 """Instructions that name memory without an access to it; and those that may fault without one."""
 _IN_FRAME = re.compile(r"\[r?sp(?:(?: [+-] |, #-?)(?:0x)?[0-9a-f]+)?\]")
 """An operand at a fixed distance from the stack pointer."""
+_BOUNDARY = 16
+"""Bytes to a multiple of which compilers pad before functions."""
 _LEADS = (Flow.JUMP, Flow.BRANCH, Flow.CALL)
 _GOES_ON = (Flow.NEXT, Flow.BRANCH, Flow.CALL)
 
@@ -263,6 +265,14 @@ class Region:
         while index + 1 < len(self.instructions) and self.is_padding(index) and index not in self.jumps_to:
             index += 1
         return index
+
+    def may_be_case(self, index: int) -> bool:
+        """Whether one of `orphans` may be where a jump table leads: no padding, or some that ends at no boundary.
+
+        Go marks where it has inlined a call with a ``nop`` (``src/cmd/compile/internal/ssagen/ssa.go``, ``OpInlMark``).
+        """
+        behind = self.behind_padding(index)
+        return behind == index or self.instructions.addresses[behind] % _BOUNDARY != 0
 
     def goes_on(self) -> bool:
         """Whether control can go on behind its last instruction, of itself or over padding.

@@ -41,7 +41,7 @@ def follow(region: "Region") -> tuple[list[Frame], set[int]]:
             if jumped is not None:
                 work.append((jumped, frame))
             elif at == first_indirect:
-                orphans += [(i, frame) for i in region.orphans if not region.is_padding(i)]
+                orphans += [(i, frame) for i in region.orphans if region.may_be_case(i)]
             if not region.falls_through(at):
                 break
             at += 1

@@ -358,3 +358,15 @@ def test_a_table_may_be_what_another_file_could_replace(tmp_path: Path):
     odd = library(tmp_path, "odd", _SHARED % "kept")
     found = calls(build(tmp_path, "program", "int odd(int); int main(void) { return odd(1); }", "-lodd"), (odd,))
     assert "acct" in found.required or not found.complete
+
+
+@pytest.mark.parametrize(("before", "told"), [("nop", True), (".p2align 4", False)])
+def test_a_case_may_begin_with_a_nop_but_not_behind_padding(before: str, told: bool, tmp_path: Path):
+    """Go marks inlined calls so, and passes numbers on the stack; what stands at a boundary may be another function."""
+    text = (
+        f"sub $24,%rsp; {JUMP}; first: movq $163,(%rsp); call f; hlt; "
+        f"second: {before}; movq $167,(%rsp); call f; hlt; f: mov 8(%rsp),%rax; syscall; ret; {TABLE}"
+    )
+    found = calls(bare(tmp_path, text, "-s"))
+    assert found.complete == told
+    assert set(found.sites) == ({"acct", "swapon"} if told else {"acct"})
