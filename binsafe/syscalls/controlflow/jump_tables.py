@@ -4,36 +4,26 @@ Compilers merge jumps: of several ways to one each may read a table of its own, 
 followed back to the instructions that load an entry or add one to an address, and from there each table's address.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from binsafe.syscalls.controlflow.held_values import LOST, PASSED, End, Known, comes_from
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.controlflow.returns import comes_back
 from binsafe.syscalls.machines.arithmetic import MASK, Operation, compute
-from binsafe.syscalls.machines.machine import Constant, Entry, Flow, Location, Moved, Source, Unknown
+from binsafe.syscalls.machines.machine import Constant, Entry, Moved, Source
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 TABLE_COST = 16
 """Reading a table takes as long as decoding so many instructions."""
-_STEP_COST = 10
-"""To go a step back takes as long as decoding so many."""
 _SEARCHED = 16
 """Instructions that are searched for a jump while one is decoded."""
-_MAX_OPERATIONS = 8
-"""Arithmetic on an address; a loop that counts it up has no end."""
 _WORD = 8
-_PASSED, _LOST = -1, -2
-"""In place of an index: a parameter of the function; and what comes in another way from elsewhere than the region."""
-_HALF = 4
-
-Known = Mapping[int, Sequence[int]]
-"""The instructions of a region to which its tables lead, and the jumps there, as far as is known by now."""
 
 
 class Table(NamedTuple):
@@ -63,14 +53,6 @@ class Table(NamedTuple):
 
 
 UNREAD = Table((), 4)
-
-
-class _End(NamedTuple):
-    """Where a value comes from: the instruction that gives it, the value if it is known, and what was done to it."""
-
-    at: int
-    value: int | None = None
-    operations: tuple[Operation, ...] = ()
 
 
 class _Load(NamedTuple):
@@ -120,7 +102,7 @@ def _table(program: "Program", region: Region, at: int, known: Known) -> Table |
     if entry is not None:
         return _whole(program, region, _Load(at, entry, entry.operations), known)
     register = instructions.operands(at).partition(", ")[0]
-    ends = comes_from(program, region, at, Moved(register), known) if register.isalnum() else [_End(_PASSED)]
+    ends = comes_from(program, region, at, Moved(register), known) if register.isalnum() else [End(PASSED)]
     labels = {end.value for end in ends if end.value is not None and region.at(end.value) is not None}
     found = [_read(program, region, end, known) for end in ends if end.value not in labels]
     if not labels and found and all(each is None for each in found):
@@ -135,11 +117,11 @@ def _table(program: "Program", region: Region, at: int, known: Known) -> Table |
     return (read[0] if read else UNREAD)._replace(places=places, chosen=None, labels=(*labels,))
 
 
-def _read(program: "Program", region: Region, end: _End, known: Known) -> Table | None:
+def _read(program: "Program", region: Region, end: End, known: Known) -> Table | None:
     """The table from which a value comes that is jumped to; None where it is a whole pointer, or not seen."""
     machine, instructions = program.machine, region.instructions
     if end.at < 0 or end.value is not None:
-        return UNREAD if end.at == _LOST else None
+        return UNREAD if end.at == LOST else None
     summands = machine.summands(instructions, end.at)
     if summands is not None and not end.operations:
         return _relative(program, region, end.at, summands, known)
@@ -214,63 +196,12 @@ def _addresses(program: "Program", region: Region, at: int, source: Source, know
     return None if any(end.value is None for end in ends) else values
 
 
-def _is_imported(program: "Program", region: Region, end: _End) -> bool:
+def _is_imported(program: "Program", region: Region, end: End) -> bool:
     """Whether a value is the address of what another file has, of which no distance to this one's code is known.
 
     It comes to a jump on no real way, as over a call of ``_Unwind_Resume``, behind which Rust puts cases of a switch.
     """
     if end.at < 0 or end.value is not None or end.operations:
         return False
-    named = program.named_at(Place(region, end.at))
-    return len(named) == 1 and program.slots.is_imported(named[0])
-
-
-def comes_from(program: "Program", region: Region, at: int, held: Moved, known: Known) -> list[_End]:
-    """Where all comes from that a location may hold before an instruction of a region."""
-    ends: dict[_End, None] = {}
-    seen: set[tuple[int, Moved]] = set()
-    work = [(at, held)]
-    while work:
-        at, held = work.pop()
-        place = program.undisturbed(Place(region, at), (held.location,), known)
-        program.decoder.spend(_STEP_COST + at - place.at)
-        if (place.at, held) in seen:
-            continue
-        seen.add((place.at, held))
-        ways = _ways(program, place, known) if len(held.operations) < _MAX_OPERATIONS else None
-        if ways is None:
-            ends[_End(_LOST if place.at else _PASSED)] = None
-        for before in ways or ():
-            for source in _sources(program, place, Place(region, before), held.location, known):
-                if isinstance(source, Moved):
-                    work.append((before, Moved(source.location, source.operations + held.operations)))
-                else:
-                    value = compute(source.value, held.operations) if isinstance(source, Constant) else None
-                    ends[_End(before, value, () if value is not None else held.operations)] = None
-    return [*ends]
-
-
-def _ways(program: "Program", place: Place, known: Known) -> list[int] | None:
-    """The instructions from which control comes to one; None where it may come from elsewhere than its own region."""
-    region, at = place.region, place.at
-    entries = program.entries(place)
-    if not at or any(edge.place.region.start != region.start for edge in entries):
-        return None
-    inside = (edge.place.at for edge in entries)
-    return [*region.direct_predecessors(at), *known.get(at, ()), *inside]
-
-
-def _sources(program: "Program", target: Place, before: Place, location: Location, known: Known) -> Sequence[Source]:
-    """Where a location's value comes from over an edge: nothing comes behind a call that does not return."""
-    region, machine = target.region, program.machine
-    flow = region.leaving(before.at)
-    thrown = target.at in region.pads
-    if flow is not Flow.CALL and not thrown:
-        found = program.sources(before, location)
-        half = isinstance(location, int) and (found is None) != (program.sources(before, location + _HALF) is None)
-        return (Unknown("set in parts of the stack slot"),) if half else found or (Moved(location),)
-    preserved = location in machine.preserved(go=program.is_go(region)) and program.keeps_over(before, location)
-    asked = not preserved or target.at in region.jumps_to or target.at in known or region.is_padding(target.at)
-    if asked and not thrown and not comes_back(program, before):
-        return ()
-    return (Moved(location),) if preserved else (Unknown("what a function returned"),)
+    named = program.one_named_at(Place(region, end.at))
+    return named is not None and program.slots.is_imported(named)

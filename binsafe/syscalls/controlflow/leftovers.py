@@ -8,7 +8,7 @@ it. It is said of x86-64 only: to find the address of thread-local variables arm
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from binsafe.syscalls.controlflow.jump_tables import comes_from
+from binsafe.syscalls.controlflow.held_values import End, comes_from
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.controlflow.returns import comes_back
@@ -110,19 +110,19 @@ def _functions(program: "Program", leaving: Place) -> list[int | str | None]:
     if not operand.isalnum():
         return [_pointed(program, leaving)]
     ends = comes_from(program, region, leaving.at, Moved(operand), program.ways(region))
-    return [_held(program, region, end.at, end.value) if not end.operations else None for end in ends]
+    return [_held(program, region, end) for end in ends]
 
 
-def _held(program: "Program", region: Region, at: int, value: int | None) -> int | str | None:
-    """The function whose address an instruction gives a register: a ``value``, or what it loads."""
-    if value is None:
-        return _pointed(program, Place(region, at)) if at >= 0 else None
-    return value if value != region.start and program.start(value) == value else None
+def _held(program: "Program", region: Region, end: End) -> int | str | None:
+    """The function whose address is a value that a register holds, be it loaded from memory."""
+    if end.operations:
+        return None
+    if end.value is None:
+        return _pointed(program, Place(region, end.at)) if end.at >= 0 else None
+    return end.value if end.value != region.start and program.start(end.value) == end.value else None
 
 
 def _pointed(program: "Program", place: Place) -> int | str | None:
     """The function to which an entry of the global offset table points that an instruction loads, or leads through."""
-    named = program.named_at(place)
-    if len(named) != 1:
-        return None
-    return program.slots.imported(named[0]) or program.slots.target(named[0])
+    named = program.one_named_at(place)
+    return None if named is None else program.slots.imported(named) or program.slots.target(named)

@@ -294,6 +294,11 @@ class Program:
         """The addresses that an instruction may name."""
         return self.machine.named(place.region.instructions, place.at, self.undisturbed(place, ()).at)
 
+    def one_named_at(self, place: Place) -> int | None:
+        """The address that an instruction names; None where it names none, or may name several."""
+        named = self.named_at(place)
+        return named[0] if len(named) == 1 else None
+
     @cached_property
     def frames(self) -> eh_frame.Frames | None:
         """What the unwinder is told; None where not all of it is understood."""

@@ -84,10 +84,8 @@ def uses(program: "Program", place: Place) -> Uses:
 
 def _address(program: "Program", place: Place) -> int | None:
     """The address of the function that an instruction computes or loads; None where it is another file's."""
-    named = program.named_at(place)
-    if len(named) != 1:
-        return None
-    return named[0] if program.code.range_of(named[0]) is not None else program.slots.target(named[0])
+    named = program.one_named_at(place)
+    return named if named is None or program.code.range_of(named) is not None else program.slots.target(named)
 
 
 def _followed(

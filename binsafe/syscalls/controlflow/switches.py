@@ -10,7 +10,8 @@ from itertools import chain, takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from binsafe.syscalls.controlflow.jump_tables import Known, Table, tables_of, unread_in
+from binsafe.syscalls.controlflow.held_values import Known
+from binsafe.syscalls.controlflow.jump_tables import Table, tables_of, unread_in
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.controlflow.table_limits import MAX_ENTRIES, limit
 from binsafe.syscalls.machines.edges import MAYBE_TAKEN, TAKEN

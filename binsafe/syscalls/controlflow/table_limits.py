@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from binsafe.syscalls.controlflow.jump_tables import Known, Table
+from binsafe.syscalls.controlflow.held_values import Known
+from binsafe.syscalls.controlflow.jump_tables import Table
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.arithmetic import Operation, compute
