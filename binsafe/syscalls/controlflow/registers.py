@@ -175,11 +175,11 @@ def _following(program: "Program", region: Region, held: _Held) -> list[_Held]:
     (``-fipa-ra``.) Of what is called through a pointer it does not; and what a function returns is another value.
     """
     register, behind_call = held.register, held.behind_call
-    flow, target = region.flow(held.at)
+    flow = region.leaving(held.at)
     if flow is Flow.CALL and register in region.machine.returned:
         return []
     if flow is Flow.CALL and register not in region.machine.preserved(go=False):
-        behind_call = behind_call or target is None or leaves_unknown(program, Place(region, held.at))
+        behind_call = behind_call or leaves_unknown(program, Place(region, held.at))
     return [held._replace(at=at, behind_call=behind_call) for at in region.following(held.at)]
 
 

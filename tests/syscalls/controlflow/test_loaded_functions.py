@@ -89,6 +89,8 @@ def _looping(tmp_path: Path, register: str, use: str) -> Path:
         ("r9", "call fills; mov $39,%edi; call *%r9; hlt", True),
         ("r9", "call splits; mov $39,%edi; call *%r9; hlt", False),
         ("r9", "call circles; mov $39,%edi; call *%r9; hlt", True),
+        ("r11", "call *%r11; call other; call reads; hlt", True),
+        ("r11", "call *(%rax); call reads; mov $39,%edi; call made; hlt", False),
     ],
     ids=[
         "through an argument's register",
@@ -108,6 +110,8 @@ def _looping(tmp_path: Path, register: str, use: str) -> Path:
         "over a call that has another value there",
         "over a call that goes on elsewhere",
         "over a call of what calls itself",
+        "some way behind a call through it",
+        "over a call of what finds thread-local variables",
     ],
 )
 def test_registers_between_which_the_address_of_a_function_is_copied(
@@ -130,6 +134,28 @@ def test_a_register_is_followed_into_so_many_functions(last: str, functions: int
     found = calls(_looping(tmp_path, "r9", f"call f0; mov $39,%edi; call *%r9; hlt; .p2align 4; {code}"))
     assert "getpid" in found.sites
     assert found.complete is (complete and functions < 12)
+
+
+def test_no_function_is_called_with_its_own_address_by_what_another_has_left_there(tmp_path: Path):
+    """musl's ``syscall`` keeps all registers of arguments, however many of these it is given."""
+    text = (
+        "lea made(%rip),%r9; call again; mov $39,%edi; call *%r9; hlt; .p2align 4; "
+        ".type again,@function; again: mov $163,%edi; call made; ret; .size again,.-again; "
+        ".type made,@function; made: mov %edi,%eax; mov %r9,-8(%rsp); syscall; ret; .size made,.-made"
+    )
+    found = calls(bare(tmp_path, text))
+    assert {"getpid", "acct"} <= set(found.sites)
+    assert found.complete
+
+
+def test_what_was_not_known_while_a_jump_was_asked_of_is_known_behind_it(tmp_path: Path):
+    text = (
+        "lea other(%rip),%rbx; lea made(%rip),%rdi; 1: call *%rbx; lea 1b(%rip),%rsi; call leads; hlt; "
+        "lea made(%rip),%rsi; call leads; mov $39,%edi; call made; hlt; .p2align 4; "
+        f".type other,@function; other: ret; .size other,.-other; {_MADE}; "
+        ".type leads,@function; leads: lea other(%rip),%rax; call *%rax; ret; .size leads,.-leads"
+    )
+    assert calls(bare(tmp_path, text)).complete
 
 
 @pytest.mark.parametrize("jump", ["call", "jmp"])
@@ -293,7 +319,7 @@ def test_what_ends_landing_pads_is_itself_called_from_a_register(tmp_path: Path)
         ("mov $1,%bl; mov %rbx,(%rdi)", False, False),
         ("sete %bl; mov %rbx,(%rdi)", False, False),
         ("mov $1,%bl; mov (%rbx),%rax", True, True),
-        ("mov $1,%bl; call *%rbx", False, False),
+        ("mov $1,%bl; mov $163,%edi; call *%rbx", False, False),
         ("or $1,%bl; call *%rbx", False, False),
         ("mov $1,%bl; mov %rbx,%rax; call *%rax", False, False),
         ("mov (%rbx),%rax", False, False),
