@@ -62,6 +62,7 @@ def test_the_same_with_the_older_call_out_of_line():
         (pipes(compare=b"\x83\xf8\xea"), "another error"),
         (pipes(first=435), "clone3, which sandboxes deny in this way"),
         (pipes(between=b"\x89\xc8"), "not the result"),
+        (pipes(between=b"\x83\xe8\x26"), "38 less than the result"),
         (pipes(branch=b"\x7c\x07"), "jl, which says nothing of this one error"),
         (pipes(between=b"\x74\x02\x89\xc8"), "the result on one way only"),
     ],
@@ -142,7 +143,8 @@ def test_the_same_for_arm64():
 
 
 _THROUGH = (
-    "mov $439,%edi; call wrapper; cmp $-38,%eax; jne .Lon; mov $257,%edi; call wrapper; .Lon: ret; "
+    "mov $439,%edi; call wrapper; cmp $-38,%eax; jne .Lon; mov $257,%edi; call wrapper; "
+    ".Lon: mov $39,%edi; call wrapper; ret; "
     ".p2align 4; wrapper: {}; .p2align 4; inner: mov %rdi,%rax; syscall; ret"
 )
 
@@ -165,6 +167,30 @@ _THROUGH = (
 def test_a_function_returns_the_answer_to_the_number_that_it_is_given_or_not(tmp_path: Path, wrapper: str, why: str):
     found = calls(bare(tmp_path, _THROUGH.format(wrapper)))
     assert ("openat" in found.required) == bool(why)
+
+
+@needs_compiler
+def test_a_function_that_fails_by_itself_may_be_called_through_a_register(tmp_path: Path):
+    text = (
+        "lea wrapper(%rip),%rbx; mov $439,%edi; call *%rbx; cmp $-38,%eax; jne .Lon; mov $257,%edi; call *%rbx; "
+        ".Lon: ret; .p2align 4; "
+        "wrapper: cmpl $0,%fs:8; je .Lask; mov $-38,%eax; ret; .Lask: mov %rdi,%rax; syscall; ret"
+    )
+    found = calls(bare(tmp_path, text))
+    assert found.complete
+    assert "openat" in found.required
+
+
+@needs_compiler
+def test_the_answer_to_a_number_that_was_passed_on_says_nothing(tmp_path: Path):
+    """It may be one that the kernel does not know, whatever else is asked for before."""
+    text = (
+        "mov $435,%edi; call maker; ret; .p2align 4; maker: push %rdi; mov $293,%eax; syscall; pop %rdi; call wrapper; "
+        "cmp $-38,%eax; jne .Lon; mov $57,%eax; syscall; .Lon: ret; .p2align 4; wrapper: mov %rdi,%rax; syscall; ret"
+    )
+    found = calls(bare(tmp_path, text))
+    assert found.complete
+    assert set(found.sites) == {"clone3", "pipe2", "fork"}
 
 
 @needs_compiler
