@@ -8,11 +8,13 @@ from types import MappingProxyType
 from binsafe.extractors.language import is_dotnet
 from binsafe.extractors.names import plain_name, words
 from binsafe.extractors.subject import Extracted, Subject
+from binsafe.formats.symbols import may_name
 from binsafe.model import Finding, Severity, Slice
 from binsafe.model.facts import Mitigation
 from binsafe.paths import is_inside
 
 _CANARY = words("__stack_chk_fail __stack_chk_guard __stack_chk_fail_local")
+_OF_CANARIES = "__stack_chk_"
 _VALIDATION_OFF = "com.apple.security.cs.disable-library-validation"
 _DYLD_VARIABLES = "com.apple.security.cs.allow-dyld-environment-variables"
 _WRITABLE_BY_ALL = ("/tmp", "/var/tmp", "/dev/shm", "/private/tmp", "/Users/Shared")  # noqa: S108 - never written
@@ -87,8 +89,10 @@ def _canary(subject: Subject) -> Mitigation:
     if subject.is_go:
         return "not-applicable"
     slice_ = subject.slice
-    imported = any(plain_name(entry.name, slice_.format) in _CANARY for entry in slice_.imports)
-    if imported or any(plain_name(symbol.name, slice_.format) in _CANARY for symbol in slice_.symbols):
+    if any(plain_name(entry.name, slice_.format) in _CANARY for entry in slice_.imports):
+        return "present"
+    looked_at = slice_.symbols if may_name(slice_.symbols, _OF_CANARIES) else ()
+    if any(plain_name(symbol.name, slice_.format) in _CANARY for symbol in looked_at):
         return "present"
     named = slice_.linkage == "dynamic" or (slice_.linkage is not None and slice_.symbols)
     return "absent" if named else "unknown"

@@ -90,10 +90,13 @@ def _is_swift(traces: _Traces) -> bool:
 
 
 def _is_objc(traces: _Traces) -> bool:
-    """Also where there is some C++; one file that asks macOS for a window is in most C++ libraries that draw."""
+    """Also with what is linked into programs for earlier systems (libarclite, in C++), up to four names for one.
+
+    One file that asks macOS for a window is in most C++ libraries that draw: they are none.
+    """
     sections = traces.subject.slice.sections
     compiled = any(section.name in {"__objc_classlist", "__objc_imageinfo"} for section in sections)
-    return compiled and sum(1 for name in traces.names if _OBJC.match(name)) >= traces.spelt["c++"]
+    return compiled and 4 * sum(1 for name in traces.names if _OBJC.match(name)) >= traces.spelt["c++"]
 
 
 def _is_cxx(traces: _Traces) -> bool:

@@ -1,5 +1,6 @@
 """Symbol tables, read when they are asked for: a browser engine has a million entries, of which few are of interest."""
 
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
@@ -96,6 +97,10 @@ class Symbols(Sequence[Symbol]):
             _, address, *size = self._layout.unpack_from(self._table, number * self._layout.size)
             yield address, size[0] if size else 0
 
+    def may_name(self, text: str) -> bool:
+        """See `may_name`."""
+        return re.search(re.escape(text.encode()), self._strings) is not None
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
@@ -105,6 +110,13 @@ class Symbols(Sequence[Symbol]):
 def places(symbols: Sequence[Symbol]) -> Iterator[tuple[int, int]]:
     """Address and size of each: to read the names, too, takes ten times as long."""
     return symbols.places() if isinstance(symbols, Symbols) else ((each.address, each.size) for each in symbols)
+
+
+def may_name(symbols: Sequence[Symbol], text: str) -> bool:
+    """Whether one of them may have a text in its name: to read all names takes a hundred times as long."""
+    if isinstance(symbols, Symbols):
+        return symbols.may_name(text)
+    return any(text in each.name for each in symbols)
 
 
 def layout(fields: str, byte_order: ByteOrder) -> struct.Struct:

@@ -93,10 +93,11 @@ def test_swift_for_an_earlier_system_brings_its_runtime_along():
 
 def test_a_library_in_c_plus_plus_with_a_window_of_macos_is_no_objective_c():
     sections = with_section("__objc_classlist", b"").sections
-    names = ["__ZN2Qt6WindowC1Ev", "__ZN2Qt6WindowD1Ev", "_objc_msgSend", "_OBJC_CLASS_$_NSWindow", "-[View draw]"]
-    few = minimal(format="mach-o", sections=sections, symbols=defining(*names[:3]).symbols)
+    drawing = [f"__ZN2Qt6Window{n}drawEv" for n in range(9)]
+    window = ["_objc_msgSend", "_OBJC_CLASS_$_NSWindow", "-[View draw]"]
+    few = minimal(format="mach-o", sections=sections, symbols=defining(*drawing, *window[:2]).symbols)
     assert language_of(few) == "c++"
-    most = minimal(format="mach-o", sections=sections, symbols=defining(*names[1:]).symbols)
+    most = minimal(format="mach-o", sections=sections, symbols=defining(*drawing, *window).symbols)
     assert language_of(most) == "objc"
 
 

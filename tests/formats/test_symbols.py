@@ -7,7 +7,7 @@ import pytest
 
 from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_symbols import RECORD, DynamicSymbols
-from binsafe.formats.symbols import name_at, names_at
+from binsafe.formats.symbols import Symbols, layout, may_name, name_at, names_at
 
 
 def test_many_names_are_read_as_each_alone_is():
@@ -18,6 +18,16 @@ def test_many_names_are_read_as_each_alone_is():
     assert names[1:3] == ["short", "ort"]
     assert (len(names[4]), len(names[6])) == (65_536, 70_007 - 4_600)
     assert names[8:] == ["no end\\xff", "", ""]
+
+
+def test_whether_a_name_may_be_in_a_table_is_told_without_reading_each():
+    strings, record = memoryview(b"\0_main\0___stack_chk_fail\0"), layout("IQ", "little")
+    symbols = Symbols(memoryview(record.pack(1, 16)), strings, record, range(1))
+    for listed in (symbols, tuple(symbols)):
+        assert may_name(listed, "main")
+        assert not may_name(listed, "mine")
+    assert may_name(symbols, "__stack_chk_fail")  # of a record that is not kept, perhaps
+    assert not may_name(tuple(symbols), "__stack_chk_fail")
 
 
 def test_many_long_names_of_a_dynamic_table_that_lie_over_each_other_are_refused():
