@@ -34,6 +34,8 @@ _D_LIBRARIES = ("libgphobos.", "libgdruntime.", "libphobos2", "libdruntime-ldc")
 _ADA_LIBRARIES = ("libgnat-",)
 _CXX_LIBRARIES = ("libstdc++.", "libc++.", "msvcp")
 _C_LIBRARIES = ("libc.", "libsystem.b.", "msvcrt.", "ucrtbase.", "vcruntime", "api-ms-win-crt-", "ld-musl")
+_MSVC_CLASS = re.compile(rb"\.\?AV(?!(?:type_info|(?:bad_)?exception@std)@@)")
+"""The run-time name of a class, but for those three that Microsoft's C library brings along, in C as well."""
 _C_COMPILERS = re.compile(rb"GCC: |clang version ")
 
 
@@ -100,8 +102,13 @@ def _is_objc(traces: _Traces) -> bool:
 
 
 def _is_cxx(traces: _Traces) -> bool:
-    texts = _holds(rn.LIBSTDCXX_END, rn.LIBCXX_END, rn.MSVC_TYPES)
-    return _has_library(_CXX_LIBRARIES)(traces) or traces.spelt["c++"] > 0 or texts(traces)
+    texts = _holds(rn.LIBSTDCXX_END, rn.LIBCXX_END)(traces) or _has_msvc_classes(traces.subject)
+    return _has_library(_CXX_LIBRARIES)(traces) or traces.spelt["c++"] > 0 or texts
+
+
+def _has_msvc_classes(subject: Subject) -> bool:
+    first = subject.texts.get(rn.MSVC_TYPES)
+    return first is not None and _MSVC_CLASS.search(subject.slice.data, first) is not None
 
 
 def _is_c(traces: _Traces) -> bool:
