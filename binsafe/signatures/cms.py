@@ -40,6 +40,9 @@ CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
 MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
 SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
 
+_VERSIONS: Final = {"issuer_and_serial_number": "v1", "subject_key_identifier": "v3"}
+"""Of a signer, by how it names its certificate (RFC 5652, 5.3)."""
+
 _DIGESTS = frozenset({"sha1", "sha256", "sha384", "sha512"})
 
 
@@ -108,11 +111,14 @@ def read(data: bytes | memoryview, *, most: int = MAX_BYTES) -> SignedMessage:
         raise StructureError(f"the CMS structure has {len(signed['signer_infos'])} signers instead of one")
     bag = _bag(signed["certificates"])
     enclosed = signed["encap_content_info"]
+    signer = _signer(signed["signer_infos"][0], bag)
+    if signer.digest_algorithm not in {one["algorithm"].native for one in signed["digest_algorithms"]}:
+        raise StructureError("the CMS structure does not list the digest of its signer")  # RFC 5652, 5.1
     return SignedMessage(
         content_type=enclosed["content_type"].dotted,
         content=_content(enclosed["content"]),
         certificates=bag,
-        signer=_signer(signed["signer_infos"][0], bag),
+        signer=signer,
         spare=tuple(_spare(signed, len(data))),
     )
 
@@ -144,6 +150,8 @@ def read_time_stamp(content: bytes) -> TimeStampInfo:
 
 
 def _signer(signer: Any, bag: tuple[bytes, ...]) -> SignerInfo:
+    if signer["version"].native != _VERSIONS[signer["sid"].name]:
+        raise StructureError("the version of the CMS signer is not the one that its way to name a certificate has")
     signed = _attributes(signer["signed_attrs"])
     if MESSAGE_DIGEST not in signed or CONTENT_TYPE not in signed:
         raise StructureError("the CMS structure does not sign a message digest and a content type")

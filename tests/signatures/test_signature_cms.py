@@ -100,9 +100,19 @@ def _with_many_certificates(signed_data: cms.SignedData) -> None:
         signed_data["certificates"].append(signed_data["certificates"][0].copy())
 
 
+def _with_a_version_of_another_kind(signed_data: cms.SignedData) -> None:
+    signed_data["signer_infos"][0]["version"] = "v3"
+
+
+def _with_digests_of_nobody(signed_data: cms.SignedData) -> None:
+    signed_data["digest_algorithms"] = [{"algorithm": "sha1"}]
+
+
 @pytest.mark.parametrize(
     ("edit", "what"),
     [
+        (_with_a_version_of_another_kind, "version of the CMS signer"),
+        (_with_digests_of_nobody, "does not list the digest"),
         (_with_a_second_digest, "more than one value"),
         (_with_an_attribute_again, "is there twice"),
         (_with_many_attributes, "attributes of one kind"),
