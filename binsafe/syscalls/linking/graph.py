@@ -94,7 +94,7 @@ class _Builder:
             self._direct(),
             [self._short(), self._falls(), self._edges(*self.program.catching.leading_elsewhere())],
             self._referred(),
-            [self._pointed(), implicit_edges.going_on(self.program)],
+            [self._pointed(), implicit_edges.going_on(self.program), implicit_edges.entered(self.program)],
         )
         pairs = merged(distinct(packed(each.sources, each.targets)) for each in edges)
         more = implicit_edges.computed(self.program, self._lone(pairs & np.uint64(0xFFFF_FFFF)))

@@ -1,13 +1,15 @@
 """Edges that no reference states: a function runs on into the next, or an address is computed from that of another.
 
-- Assembler has functions that run on into the next one (``memmove`` of glibc), and arrays of stubs of one size, of
-  which only the first is named (``first + number * size``).
+- Assembler has functions that run on into the next one (``memmove`` of glibc), or branch into the middle of another
+  one, and arrays of stubs of one size, of which only the first is named (``first + number * size``).
 - Pointers may have tags in their low bits, or an offset that is subtracted before a call: an address inside of a
   function counts for that function.
 - Tables may be named by an address shortly before their start or behind their end, or reached from their last entry or
   from another variable: GCC for arm64 has one anchor for many variables (``-fsection-anchors``), LLVM merges many into
   one (``GlobalMerge``).
 """
+
+from itertools import chain
 
 import numpy as np
 
@@ -43,6 +45,26 @@ def going_on(program: Program) -> Edges:
         found.append(inside[~program.machine.closes(last)])
     at = np.concatenate(found) if found else chosen
     return Edges(at, at + 1)
+
+
+def entered(program: Program) -> Edges:
+    """From functions that branch into the middle of another one to that one; confirmed by decoding, as chance does it.
+
+    So do parts that a compiler has split off from a function, and code that leaves out what a function begins with.
+    """
+    layout, found = program.layout, set[tuple[int, int]]()
+    for sources, targets in chain(program.calls.parts(), program.jumps.parts()):
+        origins, holders = layout.containing(sources), np.maximum(layout.containing(targets), 0)
+        into = (layout.exact(targets) < 0) & (origins >= 0) & (origins != holders) & program.code.holds(targets)
+        at = np.flatnonzero(into)
+        at = at[layout.ends[holders[at]] > targets[at]]
+        branches = zip(*(each[at].tolist() for each in (origins, holders, sources, targets)), strict=True)
+        for origin, holder, source, target in branches:
+            place = program.branch(source) if (origin, holder) not in found else None
+            if place is not None and place.region.flow(place.at)[1] == target:
+                found.add((origin, holder))
+    columns = np.array(sorted(found), np.int64).reshape(-1, 2)
+    return Edges(columns[:, 0], columns[:, 1])
 
 
 def meant(layout: Layout, addresses: Addresses) -> Addresses:

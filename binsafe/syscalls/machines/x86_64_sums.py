@@ -33,9 +33,11 @@ _NO_INDEX = _SIB_FOLLOWS = 4
 _ADD_TO, _ADD_FROM, _SUB_TO, _SUB_FROM = 0x01, 0x03, 0x29, 0x2B
 _ADDING = np.zeros(256, np.bool_)
 _ADDING[[_ADD_TO, _ADD_FROM, _SUB_TO, _SUB_FROM, 0x81, 0x83, 0xFF]] = True
+_ADD_TO_RAX, _SUB_OF_RAX = 0x05, 0x2D
+"""With four bytes and nothing that names a register: the short forms for rax."""
 """Opcode -> whether its instruction may add to what it names."""
 _WANTED = _ADDING.copy()
-_WANTED[[LEA, MOV_STORE, MOV_LOAD]] = True
+_WANTED[[LEA, MOV_STORE, MOV_LOAD, _ADD_TO_RAX, _SUB_OF_RAX]] = True
 _STACK_TOP, _SIB_STACK = 0x04, 0x24
 """The ModRM byte, its reg aside, and the SIB byte of ``[rsp]``."""
 _ADD_TO_RSP = 0xC4
@@ -141,8 +143,10 @@ def _constant_sums(code: CodeRange, at: Addresses, registers: Addresses, held: A
     opcode, mod, kind, rm = data[at + 1], data[at + 2] >> 6, data[at + 2] >> 3 & 7, data[at + 2] & 7
     alone = (rm == registers) & (mod == 3) & (data[at] & REX_R == 0)
     named = (rm == registers) & (rm != _SIB_FOLLOWS) & (opcode == LEA)
+    to_rax = (registers == 0) & (data[at] == REX_W)
     byte = data.view(np.int8)[at + 3].astype(np.int64)
-    word = np.ndarray((max(0, len(data) - 3),), "<i4", buffer=code.data, strides=(1,))[at + 3].astype(np.int64)
+    words = np.ndarray((max(0, len(data) - 3),), "<i4", buffer=code.data, strides=(1,))
+    word, early = words[at + 3].astype(np.int64), words[at + 2].astype(np.int64)
     sign = np.where(kind == 0, 1, -1)  # add and inc, or sub and dec
     forms = (
         (alone & (opcode == 0x83) & ((kind == 0) | (kind == 5)), sign * byte),
@@ -150,6 +154,8 @@ def _constant_sums(code: CodeRange, at: Addresses, registers: Addresses, held: A
         (alone & (opcode == 0xFF) & (kind < 2), sign),
         (named & (mod == 1), byte),
         (named & (mod == 2), word),
+        (to_rax & (opcode == _ADD_TO_RAX), early),
+        (to_rax & (opcode == _SUB_OF_RAX), -early),
     )
     return joined(*(Edges(code.address + at[chosen], (held + by)[chosen]) for chosen, by in forms))
 
@@ -169,7 +175,7 @@ def _to_constants(code: CodeRange, constants: Addresses) -> Edges:
     data = code.array()
     third, opcode, last = (data[constants - by] for by in (3, 2, 1))
     adds = (last & 0xF8 == 0xC0) & (opcode == 0x81) & ((last != _ADD_TO_RSP) | (third & 1 == 1))
-    to_rax = (last == 0x05) & (opcode & 0xF8 == REX_W)
+    to_rax = (last == _ADD_TO_RAX) & (opcode & 0xF8 == REX_W)
     of_one = (opcode == LEA) & (last >> 6 == 2)
     of_two = (third == LEA) & (opcode & 0xC7 == 0x84)
     starts = np.where(to_rax, 2, np.where(of_two, 4, 3))

@@ -18,6 +18,14 @@ _LIBRARY = r"""
 __asm__(".text\n.balign 64\n" FUNCTION("fallen", "nop") FUNCTION("into", CALL(163))
         ".balign 64\n" FUNCTION("first_stub", "ret") ".balign 64\n" FUNCTION("second_stub", CALL(162))
         ".balign 64\n" FUNCTION("third_stub", CALL(161)) ".skip 256\n" FUNCTION("apart", "ret"));
+#define ENTERED(name, number) \
+    __attribute__((used)) static void name(void) { __asm__ volatile("syscall" : : "a"(number)); }
+ENTERED(called, 103L) ENTERED(jumped, 104L) ENTERED(branched, 105L) ENTERED(added, 106L)
+ENTERED(lessened, 107L)
+__asm__(".text\n" FUNCTION("entering", "call called+4\n test %eax,%eax\n jne branched+4\n bnd jmp jumped+4")
+        FUNCTION("adding", "lea adding(%rip),%rax\n add $added-adding,%rax\n call *%rax\n"
+                           "lea adding+0x100(%rip),%rax\n sub $adding+0x100-lessened,%rax\n jmp *%rax"));
+extern HIDDEN char entering[], adding[];
 extern HIDDEN char fallen[], first_stub[], apart[];
 static void listed(void) { __asm__ volatile("syscall" : : "a"(166L)); }
 static void tagged(void) { __asm__ volatile("syscall" : : "a"(100L)); }
@@ -29,6 +37,8 @@ __attribute__((noipa)) static void enter(void (*volatile *end)(void)) { end[-4 *
 void f(void) {
     char *inner;
     ((void (*)(void))fallen)();
+    ((void (*)(void))entering)();
+    ((void (*)(void))adding)();
     ((void (*)(void))(first_stub + 64 * one))();
     ((void (*)(void))(tags[0] - one))();
     __asm__ volatile("lea %c1+1(%%rip),%0" : "=r"(inner) : "i"(odd));
@@ -56,6 +66,11 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
         ("a pointer with a tag", "times"),
         ("an address with an offset", "getuid"),
         ("a table that is entered from its end", "umount2"),
+        ("a call of the middle of a function", "syslog"),
+        ("a jump there", "getgid"),
+        ("a jump there with a condition", "setuid"),
+        ("a sum in rax", "setgid"),
+        ("a difference in rax", "geteuid"),
     ],
 )
 def test_each_implicit_way_is_followed(required: frozenset[str], way: str, call: str):
