@@ -31,10 +31,11 @@ _STUB = 256
 
 
 def going_on(program: Program) -> Edges:
-    """From functions whose known end is not one to the next, by number."""
+    """From functions whose known end is not one to the next, by number. A stub's ends in a jump, and padding."""
     starts, ends = program.layout.starts, program.layout.ends
     gaps = starts[1:] - ends[:-1]
-    chosen = np.flatnonzero((ends[:-1] > 0) & (gaps >= 0) & (gaps < _PADDING))
+    stubs = among(starts[:-1], np.array(list(program.stubs.values()), np.int64))
+    chosen = np.flatnonzero((ends[:-1] > 0) & (gaps >= 0) & (gaps < _PADDING) & ~stubs)
     found = []
     for code in program.code.ranges:
         inside = chosen[(ends[chosen] >= code.address + _LAST) & (ends[chosen] <= code.end)]
