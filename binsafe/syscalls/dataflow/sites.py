@@ -113,8 +113,8 @@ def _is_code(program: Program, address: int) -> bool:
 def _hidden(program: Program, address: int) -> Iterator[Gap]:
     """A site that no instruction starts at, if something leads to where one does, or may do so."""
     end = address + _SITE_SIZE
-    ways = ((s, at, program.code.read(at, end)) for s, at in _leading_astray(program, address))
-    source = next((source for source, start, code in ways if _runs_to(program, code, start, address)), None)
+    ways = _leading_astray(program, address)
+    source = next((source for source, start in ways if _comes_to(program, start, address)), None)
     if source is not None:
         yield Gap(source, "it leads into the middle of an instruction, and from there to a system call")
     elif any(_runs_to(program, program.code.read(at, end), at, address) for at in _behind_unknown(program, address)):
@@ -143,12 +143,12 @@ def _behind_unknown(program: Program, address: int) -> Iterator[int]:
 
 
 def _leading_astray(program: Program, address: int) -> Iterator[tuple[int, int]]:
-    """(source, target) of what leads between the instructions shortly before an address, or takes such an address."""
+    """(source, target) of what leads between the instructions around an address, or takes an address shortly before."""
     region = program.region(address)
     if region is None:
         return
     first, last = address - _REACH + 1, address + 1
-    leading = program.leading_to(max(first, region.start), last)
+    leading = program.leading_to(max(first, region.start), min(address + _REACH, region.end))
     branches = ((source, target, program.branch) for source, target in leading)
     named = program.references.into(first, last)
     taken = ((source, target, program.place) for source, target, use in named if use == TAKEN)
@@ -188,6 +188,26 @@ def _shortly_before(sites: Addresses, edges: Edges) -> Iterator[tuple[int, int, 
     chosen = np.flatnonzero(first < last)
     for at in chosen.tolist():
         yield int(edges.sources[at]), int(edges.targets[at]), sites[first[at] : last[at]].tolist()
+
+
+def _comes_to(program: Program, start: int, address: int) -> bool:
+    """Whether code that no instruction starts at comes to a site, in a straight line or by jumps to more such code."""
+    seen, work = set[int](), [start]
+    while work:
+        at = work.pop()
+        seen.add(at)
+        found = program.decoder.sweep(program.code.read(at, at + _REACH), at)
+        flows = program.machine.flows(found)
+        for index, (place, name) in enumerate(zip(found.addresses, found.names, strict=True)):
+            if place == address and name == program.machine.site:
+                return True
+            flow = flows.get(index, Flow.NEXT)
+            target = program.machine.target(found, index) if flow in {Flow.JUMP, Flow.BRANCH, Flow.CALL} else None
+            if target is not None and abs(target - address) < _REACH and target not in seen:
+                work += [] if program.place(target) else [target]
+            if flow not in {Flow.NEXT, Flow.BRANCH, Flow.CALL}:
+                break
+    return False
 
 
 def _runs_to(program: Program, code: bytes, start: int, address: int) -> bool:

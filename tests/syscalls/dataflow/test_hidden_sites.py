@@ -23,9 +23,10 @@ _INSIDE = "middle: mov $0xf4050f,%ecx"
         f"mov $163,%eax; lea middle+1(%rip),%rbx; call *%rbx; {_EXIT}; {_INSIDE}; ret",
         f"mov $163,%eax; call other; {_EXIT}; {_INSIDE}; ret; .p2align 4; other: jmp middle + 1",
         f"mov $163,%eax; call other; {_EXIT}; {_INSIDE}; ret; .skip 200,0x90; .p2align 4; other: bnd jmp middle + 1",
+        f"mov $163,%eax; jmp 2f; 1: {_INSIDE}; .byte 0x05; 2: jmp middle + 1; {_EXIT}",
         f'jmp 1f; .ascii "constants among code\\xb8"; 1: mov $163,%eax; syscall; {_EXIT}'.replace('"', r"\""),
     ],
-    ids=["jump", "branch", "address", "from elsewhere", "prefixed", "behind constants"],
+    ids=["jump", "branch", "address", "from elsewhere", "prefixed", "by a hidden jump", "behind constants"],
 )
 def test_a_site_in_the_middle_of_an_instruction_is_reported_where_something_leads_there(text: str, tmp_path: Path):
     found = calls(bare(tmp_path, text.replace(r"\xb8", r"\\270")))
