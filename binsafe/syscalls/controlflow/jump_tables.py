@@ -105,8 +105,8 @@ def _table(program: "Program", region: Region, at: int, known: Known) -> Table |
     ends = comes_from(program, region, at, Moved(register), known) if register.isalnum() else [End(PASSED)]
     labels = {end.value for end in ends if end.value is not None and region.at(end.value) is not None}
     found = [_read(program, region, end, known) for end in ends if end.value not in labels]
-    if not labels and found and all(each is None for each in found):
-        return None
+    if not labels and all(each is None for each in found):
+        return None  # where no way leads to the jump, whoever goes to an address before it passes a pointer
     read = [each for each in found if each is not None]
     kinds = {(each.size, each.operations) for each in read}
     if len(read) < len(found) or len(kinds) > 1 or not all(each.places for each in read):

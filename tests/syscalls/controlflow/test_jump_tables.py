@@ -370,3 +370,13 @@ def test_a_case_may_begin_with_a_nop_but_not_behind_padding(before: str, told: b
     found = calls(bare(tmp_path, text, "-s"))
     assert found.complete == told
     assert set(found.sites) == ({"acct", "swapon"} if told else {"acct"})
+
+
+def test_a_jump_to_which_only_who_takes_its_address_can_lead_reads_no_table(tmp_path: Path):
+    """So stands musl's ``call`` for ``atexit`` behind ``abort``, without a table that says where functions start."""
+    text = (
+        "lea g(%rip),%rsi; call f; hlt; f: mov $163,%eax; syscall; call e; g: jmp *%rdi; e: mov $167,%eax; syscall; hlt"
+    )
+    found = calls(bare(tmp_path, text, "-s", "-fno-asynchronous-unwind-tables"))
+    assert found.complete
+    assert set(found.sites) == {"acct", "swapon"}
