@@ -86,7 +86,12 @@ class _Found:
 
     def loaded_at_run_time(self) -> list[str]:
         """Names of libraries that live code is known to load."""
-        found = {passed.text for _, passed in self.passed(*LOADS_LIBRARIES) if passed.text}
+        loading = [(self.closure.files[number].name, passed.text) for number, passed in self.passed(*LOADS_LIBRARIES)]
+        found = {text for _, text in loading if text}
+        asking = {name for name, _ in loading}
+        for library in self.libraries.resolved:
+            if library.name in asking:
+                found.update(known_libraries.loaded_by(library.name, library.opened_as))
         return sorted(found | glibc.loaded_by_c_library(self._texts_of_c_library(), self.libraries.name_services()))
 
     def _texts_of_c_library(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""What well-known libraries never do though their code could, or do on occasions only, or do through memory.
+"""What well-known libraries never do though their code could, do on occasions only, do through memory, or load.
 
 All of it was read in their source; each rule names the place. A rule says which code waits for what and never adds
 trust: it finds the code by what it calls, so a library that is built differently loses the gain and not the call.
@@ -50,12 +50,31 @@ _SPAWN_ACTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _EVENT_LOOP = ("epoll_create1", "epoll_ctl", "epoll_wait", "timerfd_create", "timerfd_settime")
 _NEVER_WATCHED = ("inotify_init1", "inotify_add_watch", "inotify_rm_watch", "signalfd", "waitid", "kill")
 
+_PAM = "libpam.so.0"
+_PAM_MODULES = (
+    *("access", "cap", "deny", "env", "faildelay", "faillock", "group", "issue", "keyinit", "lastlog", "limits"),
+    *("listfile", "loginuid", "mail", "motd", "nologin", "permit", "rootok", "selinux", "shells", "systemd", "time"),
+    *("umask", "unix", "wheel"),
+)
+"""Modules that distributions name in ``/etc/pam.d`` for ``login``, ``sshd``, ``su``, ``cron`` and all others."""
+
 _CHANGES_CAPABILITIES = re.compile(
     "capsetp?|cap_(?:set_(?!syscall|flag|nsowner|fd|file)|iab_set_proc|launch|func_launch|new_launcher|setuid|setgroups|"
     "reset_ambient|drop_bound|prctl).*"
 )
 _MAKES_CAPABILITIES = re.compile(r"cap_(?:init|dup|get_(?!bound).*|from_.*|copy_int.*|iab_.*|.*launcher.*)")
 _CAPABILITY_CALLS = ("capset", "prctl", "setuid", "setgid", "setgroups", "chroot")
+
+
+def loaded_by(name: str, opened_as: str | None) -> Iterator[str]:
+    """Paths of modules that a library mostly loads where it loads anything: some of them may not be there.
+
+    libpam's lie beside it, in ``security`` (Linux-PAM, ``libpam/Makefile.am``, ``DEFAULT_MODULE_PATH``); which ones it
+    loads its configuration says, and that there may be others stays an open question.
+    """
+    if name == _PAM and opened_as is not None:
+        folder = opened_as.rpartition("/")[0]
+        yield from (f"{folder}/security/pam_{module}.so" for module in _PAM_MODULES)
 
 
 def conditions(summary: Summary) -> Iterator[Condition]:

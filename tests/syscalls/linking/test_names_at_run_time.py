@@ -49,6 +49,25 @@ def test_a_library_that_lies_in_whatever_folder_the_program_is_started_is_named(
     assert not found.complete
 
 
+@pytest.mark.parametrize(("soname", "loads"), [("libpam.so.0", True), ("libpan.so.0", False)])
+def test_what_pam_is_mostly_configured_to_load_counts_and_its_list_stays_open(soname: str, loads: bool, tmp_path: Path):
+    """libpam reads the names of its modules in ``/etc/pam.d``: sessions of ftp servers asked SELinux by ``statfs``."""
+    (tmp_path / "security").mkdir()
+    module = "#include <sys/swap.h>\nint pam_sm_authenticate(void) { return swapoff(0); }"
+    build(tmp_path / "security", "pam_unix.so", module, "-shared", "-fPIC")
+    source = """
+        #include <dlfcn.h>
+        int pam_start(const char *module, const char *name) {
+            int (*asked)(void) = (int (*)(void)) dlsym(dlopen(module, RTLD_NOW), name);
+            return asked ? asked() : 0;
+        }"""
+    build(tmp_path, soname, source, "-shared", "-fPIC", f"-Wl,-soname,{soname}")
+    started = "int pam_start(const char *, const char *); int main(int n, char **a) { return pam_start(a[1], a[2]); }"
+    found = calls(build(tmp_path, "program", started, f"-l:{soname}"))
+    assert ("swapoff" in found.required) == loads
+    assert not found.complete
+
+
 @pytest.mark.each_user
 @pytest.mark.parametrize(
     ("flags", "taken"), [("RTLD_NOW", 3), ("RTLD_NOW | RTLD_GLOBAL", 2), ("RTLD_LAZY | RTLD_DEEPBIND", 3)]
