@@ -5,6 +5,7 @@ nothing from then on, whatever mechanism holds it now.
 """
 
 import os
+import site
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -20,13 +21,23 @@ _MAX_STEPS: Final = 4096
 
 
 def check_own(policy: Policy) -> None:
-    """Raise NotEnforceable where something of ours lies in what is granted to be written, or around it."""
+    """Raise NotEnforceable where something of ours lies in what is granted to be written, or around it.
+
+    Or where something else could be put there that Python would load in its place.
+    """
     for path, folder in _writable(policy):
         for own in map(os.path.realpath, _own_folders()):
             if is_inside(folder, own) or (is_inside(own, folder) and not _holds_nothing(folder)):
                 raise NotEnforceable(
                     f"{path} is granted to be written, and what binsafe is made of lies there: {own}",
                     hint="grant only the folders that it needs, or install binsafe elsewhere (a cache: XDG_CACHE_HOME)",
+                )
+        for searched in map(os.path.realpath, _searched_folders()):
+            if is_inside(searched, folder):
+                raise NotEnforceable(
+                    f"{path} is granted to be written, and Python looks for what binsafe is made of there: {searched}",
+                    hint="grant only the folders that it needs; Python looks in the folder that one is in "
+                    "unless binsafe is called by its name, or by python -P -m binsafe",
                 )
 
 
@@ -97,6 +108,16 @@ def _own_folders() -> Iterator[str]:
     yield os.path.dirname(os.__file__)
     yield os.path.dirname(sys.executable)
     yield str(cache_folder())
+
+
+def _searched_folders() -> Iterator[str]:
+    """Where Python will look for modules at our next start, whether or not there is anything of ours.
+
+    The folder that one is in is among them for ``python -m binsafe``, and it comes first.
+    """
+    yield from sys.path
+    if site.ENABLE_USER_SITE:
+        yield site.getusersitepackages()  # which need not be there yet
 
 
 def _places(file: str) -> Iterator[str]:

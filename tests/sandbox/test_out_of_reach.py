@@ -54,6 +54,26 @@ def test_policies_that_are_kept_cannot_be_granted(tmp_path: Path, monkeypatch: p
         check_own(writing(tmp_path / granted))
 
 
+def test_where_python_looks_for_modules_nothing_can_be_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A program left a binsafe of its own in the folder that its user was in, which python -m binsafe then started."""
+    here = tmp_path / "here"
+    here.mkdir()
+    granted = ["--write", ".", "true"]
+    done = [
+        subprocess.run([*python, "-m", "binsafe", "run", *granted], check=False, capture_output=True, cwd=here)
+        for python in ([sys.executable], [sys.executable, "-P"])
+    ]
+    assert [each.returncode for each in done] == [125, 0], done
+    assert b"python -P -m binsafe" in done[0].stderr
+    users = tmp_path / "users" / "site-packages"  # is not there yet
+    monkeypatch.setattr("site.ENABLE_USER_SITE", True)
+    monkeypatch.setattr("site.getusersitepackages", lambda: str(users))
+    for folder in (users, tmp_path):
+        with pytest.raises(NotEnforceable, match="Python looks for"):
+            check_own(writing(folder))
+    check_own(writing(here))
+
+
 def test_what_is_no_folder_holds_nothing(monkeypatch: pytest.MonkeyPatch):
     """/dev/null may be written by every program, and is the home of some users."""
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
