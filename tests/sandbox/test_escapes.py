@@ -33,6 +33,14 @@ def test_a_call_that_is_only_named_on_its_way_keeps_its_conditions(sandboxed: Ca
     assert "mknodat" in {violation.syscall for violation in run.violations}
 
 
+def test_no_option_is_told_for_a_message_that_would_connect(sandboxed: Callable):
+    """What was told is a baseline with sendmsg, which this one has."""
+    run = sandboxed(call("sendmsg", 0, 0, socket.MSG_FASTOPEN), call("sendmmsg", 0, 0, 0, socket.MSG_FASTOPEN))
+    run.answers()
+    said = {(each.syscall, each.grant) for each in run.violations if not each.expected}
+    assert said == {(name, "none: MSG_FASTOPEN connects without connect") for name in ("sendmsg", "sendmmsg")}
+
+
 def test_connecting_out_fails_and_is_named(sandboxed: Callable, outside: tuple[str, int]):
     target = "{}:{}".format(*outside)
     run = sandboxed(f"connect={target}", f"udp={target}")

@@ -73,6 +73,14 @@ def test_what_may_be_executed_keeps_its_place_there_as_well(folder: Path):
     assert "busy" in moved.stderr
 
 
+def test_no_option_is_told_for_what_none_grants(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """The one was told to grant for writing what was granted, the other to execute what is not there outside."""
+    run("mknod", str(folder / "null"), "c", "1", "3", write=(str(folder),))
+    assert "none: files, folders, links and pipes are all that is ever made" in capsys.readouterr().out
+    run("sh", "-c", "echo > /tmp/made; chmod u+x /tmp/made; /tmp/made")
+    assert "none: what a program makes itself is never executed" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("path", ["/etc/shadow", "/etc/ssh", "/root", "/home", "/proc/1", "/sys", "/var"])
 def test_the_systems_files_stay_out_of_sight(path: str):
     status, out, _ = run("ls", path)

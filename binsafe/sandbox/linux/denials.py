@@ -7,6 +7,7 @@ from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux import elsewhere
 from binsafe.sandbox.linux.describing import error_name
+from binsafe.sandbox.linux.loading import MADE_INSIDE
 from binsafe.sandbox.linux.notifications import Call
 from binsafe.sandbox.linux.offering import option
 from binsafe.sandbox.linux.watching import Watch
@@ -39,6 +40,8 @@ class Denials:
             found = self._watch.outside.get(object_) or self._watch.sought(object_)
             named = self._watch.named(object_) if found is None else None
             grant, expected = named or f"--exec {found or object_}", expected or (found or named) is None
+            if found == object_ and not elsewhere.may_exist(object_):
+                grant = MADE_INSIDE
         kind = name if call.number in self._watch.names else "unknown"  # numbers are the program's to invent
         if not self._reporter.admits(kind, object_, expected=expected):
             return

@@ -15,15 +15,18 @@ from binsafe.sandbox.linux.limiting import limit_name
 from binsafe.sandbox.linux.lookups import resolve
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
-from binsafe.sandbox.linux.sockets import Address, Refused, parse_address
+from binsafe.sandbox.linux.sockets import ONLY_TCP, Address, Refused, parse_address
 
 _INT = 0xFFFF_FFFF
 _MODE: Final = 0o7777
 _RUNS_AS_OWNER: Final = stat.S_ISUID | stat.S_ISGID
+_MADE_BY_MKNOD: Final = frozenset({0, stat.S_IFREG, stat.S_IFIFO})
+"""The kinds of mknod(2) that baselines may grant; 0 means a file."""
 
-ONLY_TCP: Final = f"{UNGRANTABLE}TCP over IPv4 and IPv6 is all that is ever granted"
 NO_UDP: Final = f"{ONLY_TCP}; --connect HOST:PORT brings the addresses of a name with it"
 A_SOCKET: Final = "--connect HOST:PORT, or --ports :PORT to serve"
+FASTOPEN: Final = f"{UNGRANTABLE}MSG_FASTOPEN connects without connect"
+NO_NODES: Final = f"{UNGRANTABLE}files, folders, links and pipes are all that is ever made"
 NOT_AS_OWNER: Final = f"{UNGRANTABLE}nothing that is left behind may run as its owner, whoever starts it"
 ONLY_INSIDE: Final = f"{UNGRANTABLE}a program reaches the processes inside with it and no others"
 LINES: Final = f"{UNGRANTABLE}its terminal keeps its mode unless both input and output of binsafe run are one"
@@ -90,8 +93,11 @@ def _path(listener: Listener, call: Call, name: str) -> Description:
     kind = PATH_CALLS[name]
     text = listener.read_text(call, call.arguments[kind.path])
     path = resolve(call, text, kind.folder) or text
-    if kind.mode is not None and (mode := call.arguments[kind.mode] & _MODE) & _RUNS_AS_OWNER:
-        return Description("write", f"{path} with mode {mode:o}", NOT_AS_OWNER)
+    mode = 0 if kind.mode is None else call.arguments[kind.mode]
+    if mode & _RUNS_AS_OWNER:
+        return Description("write", f"{path} with mode {mode & _MODE:o}", NOT_AS_OWNER)
+    if name in ("mknod", "mknodat") and stat.S_IFMT(mode) not in _MADE_BY_MKNOD:
+        return Description("write", f"a device or a socket, {path}", NO_NODES)
     if name == "renameat2" and call.arguments[4] & HEADERS["linux/fs.h"]["RENAME_WHITEOUT"]:
         return Description("write", f"a device at the old place of {path}", grant_for(name))
     operation = "write" if kind.writes else "read"
@@ -120,11 +126,21 @@ def _bind(listener: Listener, call: Call) -> Description:
 
 def _sendto(listener: Listener, call: Call) -> Description:
     if call.arguments[4] == 0:
-        return Description(
-            "send", f"flags {call.arguments[3]:#x}", f"{UNGRANTABLE}MSG_FASTOPEN connects without connect"
-        )
+        return Description("send", f"flags {call.arguments[3]:#x}", FASTOPEN)
     address = parse_address(listener.read(call, call.arguments[4], min(call.arguments[5] & _INT, 128)))
     return Description("send", str(address), to_connect(address))
+
+
+def _message(name: str, place: int) -> Callable[[Listener, Call], Description]:
+    """What a message was denied for, where that was not the call itself; ``place`` is the argument with its flags."""
+
+    def describe_message(listener: Listener, call: Call) -> Description:
+        del listener
+        if call.arguments[place] & socket.MSG_FASTOPEN:
+            return Description("send", f"flags {call.arguments[place]:#x}", FASTOPEN)
+        return Description("syscall", name, grant_for(name))
+
+    return describe_message
 
 
 def _execute(listener: Listener, call: Call) -> Description:
@@ -245,6 +261,8 @@ _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "connect": _connect,
     "bind": _bind,
     "sendto": _sendto,
+    "sendmsg": _message("sendmsg", 2),
+    "sendmmsg": _message("sendmmsg", 3),
     "execveat": _execute,
     "socket": _socket,
     "socketpair": _socket,

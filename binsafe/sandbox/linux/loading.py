@@ -19,6 +19,8 @@ from binsafe.sandbox.linux.notifications import Call
 
 _PROT_EXEC, _MAP_ANONYMOUS = 0x4, 0x20
 
+MADE_INSIDE: Final = f"{UNGRANTABLE}what a program makes itself is never executed"
+
 DATA: Final[Mapping[str, tuple[Tests, ...]]] = MappingProxyType(
     {
         "mmap": (
@@ -44,5 +46,4 @@ def refused(call: Call) -> tuple[str, str] | None:
         path = os.readlink(file)
     except OSError:
         return None
-    made = f"{UNGRANTABLE}what a program makes itself is never executed"
-    return path, f"--exec {path}" if may_exist(path) else made
+    return path, f"--exec {path}" if may_exist(path) else MADE_INSIDE

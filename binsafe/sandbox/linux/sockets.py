@@ -13,9 +13,11 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from binsafe import kernel
+from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux.notifications import Call, Listener
 
 LOOPBACK: Final = "127.0.0.1"
+ONLY_TCP: Final = f"{UNGRANTABLE}TCP over IPv4 and IPv6 is all that is ever granted"
 MAX_ADDRESS: Final = 128
 MAX_DESCRIPTORS: Final = 4096
 """Descriptors of the program that are looked at when one of its sockets is replaced, and places where it is watched."""
@@ -87,9 +89,9 @@ def parse_address(raw: bytes) -> Address:
         port, host = _SOCKADDR_IN6.unpack_from(raw)
         return Address(family, socket.inet_ntop(family, host), port)
     if family == socket.AF_UNIX:
-        raise Refused(errno.EPERM, f"unix {_unix_name(raw[2:])}")
+        raise Refused(errno.EPERM, f"unix {_unix_name(raw[2:])}", grant=ONLY_TCP)
     name = next((each.name for each in socket.AddressFamily if each.value == family), str(family))
-    raise Refused(errno.EPERM, f"an address of family {name}")
+    raise Refused(errno.EPERM, f"an address of family {name}", grant=ONLY_TCP)
 
 
 def _unix_name(raw: bytes) -> str:
@@ -235,9 +237,9 @@ def original(listener: Listener, call: Call) -> Iterator[Original]:
             raise Refused(errno.ENOTSOCK, f"descriptor {descriptor}", expected=True) from error
         with duplicate:
             if duplicate.family not in (socket.AF_INET, socket.AF_INET6) or duplicate.type != socket.SOCK_STREAM:
-                raise Refused(errno.EACCES, "a socket that is not TCP")
+                raise Refused(errno.EACCES, "a socket that is not TCP", grant=ONLY_TCP)
             if duplicate.proto != socket.IPPROTO_TCP:
-                raise Refused(errno.EACCES, f"protocol {duplicate.proto}")
+                raise Refused(errno.EACCES, f"protocol {duplicate.proto}", grant=ONLY_TCP)
             yield Original(call.pid, descriptor, pidfd, duplicate)
     finally:
         os.close(pidfd)
