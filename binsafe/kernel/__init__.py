@@ -7,7 +7,7 @@ nothing but ctypes, os and struct.
 calls        how a call is made                     privileges   attributes and capabilities
 namespaces   leaving them                           seccomp      installing a filter
 mounts       the tree of files                      landlock     restricting oneself
-signals      waiting for them                       others       memory and descriptors of other processes
+signals      waiting for them                       others       memory, descriptors and files of others
 
 What the calls are handed: `bpf` assembles filters, `filters` makes one of what is decided about each system call, and
 `rights` knows what each version of Landlock can deny. They are loaded by whoever needs them.
@@ -48,7 +48,7 @@ from binsafe.kernel.namespaces import (
     sethostname,
     unshare,
 )
-from binsafe.kernel.others import epoll_add, pidfd_getfd, write_memory
+from binsafe.kernel.others import epoll_add, is_there, pidfd_getfd, write_memory
 from binsafe.kernel.privileges import (
     PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
@@ -106,6 +106,7 @@ __all__ = [
     "drop_bounding_set",
     "drop_capabilities",
     "epoll_add",
+    "is_there",
     "landlock_abi",
     "landlock_restrict",
     "map_ids",

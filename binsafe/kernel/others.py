@@ -1,8 +1,9 @@
-"""Other processes' memory and descriptors, where we may trace them."""
+"""Other processes' memory, descriptors and files, where we may trace them."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _EPOLL_CTL_ADD: Final = 1
 _SYS_PIDFD_GETFD: Final = 438
+_SYS_OPENAT2: Final = 437
+_AS_IN_ROOT: Final = 0x10 | 0x02
+"""RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS (linux/openat2.h)"""
 
 
 def write_memory(pid: int, address: int, content: bytes) -> None:
@@ -29,6 +33,20 @@ def write_memory(pid: int, address: int, content: bytes) -> None:
 def pidfd_getfd(pidfd: int, descriptor: int) -> int:
     """A duplicate of another process's descriptor; needs the right to trace it."""
     return syscall(_SYS_PIDFD_GETFD, "pidfd_getfd", ctypes.c_int(pidfd), ctypes.c_int(descriptor), ctypes.c_uint(0))
+
+
+def is_there(pid: int, path: str) -> bool:
+    """Whether a process would find something at an absolute path; links lead where they lead that process."""
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_CLOEXEC)
+    try:
+        how = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, _AS_IN_ROOT)
+        where = (ctypes.c_int(root), os.fsencode(path), how, ctypes.c_size_t(len(how)))
+        os.close(syscall(_SYS_OPENAT2, "openat2", *where))
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR)
+    finally:
+        os.close(root)
+    return True
 
 
 def epoll_add(epoll: int, descriptor: int, events: int, data: int) -> None:

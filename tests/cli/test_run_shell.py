@@ -309,7 +309,7 @@ def test_a_program_beside_its_user_is_found_in_two_steps(tmp_path: Path):
     """By the names under which env, timeout and xargs start it; it was denied in silence, as one that is not there."""
     tool = shutil.copy("/bin/true", tmp_path / "tool")
     read, start = f"--read {tmp_path}", f"--exec {tool}"
-    steps = [([], 126, [start]), ([start], 127, [read]), ([start, read], 0, [])]
+    steps = [([], 127, [start]), ([start], 127, [read]), ([start, read], 0, [])]
     for options, status, named in steps:
         words = [*RUN, *" ".join(options).split(), "env", "./tool"]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)

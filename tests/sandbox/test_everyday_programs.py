@@ -1,5 +1,6 @@
 """Programs of this system start at the first try under the policy derived for them, and see nothing else."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -79,6 +80,14 @@ def test_no_option_is_told_for_what_none_grants(folder: Path, capsys: pytest.Cap
     assert "none: files, folders, links and pipes are all that is ever made" in capsys.readouterr().out
     run("sh", "-c", "echo > /tmp/made; chmod u+x /tmp/made; /tmp/made")
     assert "none: what a program makes itself is never executed" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="needs perl")
+def test_a_search_for_a_program_goes_on_where_there_is_none(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """It ended in the first folder, which npm has of the project: that the shell is denied was not told."""
+    search = f'$ENV{{PATH}} = "{folder}:/nowhere/bin:/usr/bin"; exec "env"; print $! + 0'
+    assert run("perl", "-e", search, read=(str(folder),))[1] == str(errno.EPERM).encode()
+    assert "grant='--exec /usr/bin/env'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", ["/etc/shadow", "/etc/ssh", "/root", "/home", "/proc/1", "/sys", "/var"])

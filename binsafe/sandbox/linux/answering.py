@@ -11,6 +11,7 @@ import posixpath
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from binsafe import kernel
 from binsafe.sandbox.linux import elsewhere, inside, loading, owned, refusing
 from binsafe.sandbox.linux.alone import ALONE
 from binsafe.sandbox.linux.connecting import Connector
@@ -113,7 +114,17 @@ class Answerer:
         folder, name = posixpath.split(path)
         if any(posixpath.basename(granted) == name for granted in self._watch.executables):
             raise Refused(errno.ENOENT, path, expected=folder in elsewhere.SEARCHED, grant=by_path("--exec", path))
-        raise Refused(errno.EPERM, path, grant=by_path("--exec", path))
+        number = errno.ENOENT if folder not in elsewhere.SEARCHED and self._is_missing(call, path) else errno.EPERM
+        raise Refused(number, path, grant=by_path("--exec", path))
+
+    def _is_missing(self, call: Call, path: str) -> bool:
+        """Whether nothing is at that path inside: who searches along the PATH goes on, to what there is to be named.
+
+        npm's PATH begins with folders of the project, which have no shell, and at any other error it would end there.
+        """
+        if self._watch.alone or not path.startswith("/") or elsewhere.leaves(path, f"/proc/{call.pid}/root"):
+            return False
+        return not kernel.is_there(call.pid, path)
 
     def _reach(self, call: Call, name: str) -> None:
         """Report a call whose target is not in the sandbox. The kernel decides, except without a PID namespace."""
