@@ -63,7 +63,7 @@ class Answerer:
             self._look(call, name, self._watch.lookups)
         elif name == "ioctl" and self._watch.terminal is not None and self._sets_modes(call):
             return
-        elif name == "bind" and self._watch.ports:
+        elif name == "bind":
             self._carry_out(call, name, self._bind)
         elif may and name == "listen" and self._watch.ports:
             self._carry_out(call, name, self._listen)

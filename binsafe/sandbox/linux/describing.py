@@ -118,12 +118,6 @@ def _connect(listener: Listener, call: Call) -> Description:
     return Description("connect", str(address), to_connect(address))
 
 
-def _bind(listener: Listener, call: Call) -> Description:
-    raw = listener.read(call, call.arguments[1], min(call.arguments[2] & _INT, 128))
-    address = parse_address(raw)
-    return Description("bind", str(address), f"--ports :{address.port}")
-
-
 def _sendto(listener: Listener, call: Call) -> Description:
     if call.arguments[4] == 0:
         return Description("send", f"flags {call.arguments[3]:#x}", FASTOPEN)
@@ -259,7 +253,6 @@ def _socket_option(operation: str) -> Callable[[Listener, Call], Description]:
 
 _BY_NAME: Final[Mapping[str, Callable[[Listener, Call], Description]]] = {
     "connect": _connect,
-    "bind": _bind,
     "sendto": _sendto,
     "sendmsg": _message("sendmsg", 2),
     "sendmmsg": _message("sendmmsg", 3),
