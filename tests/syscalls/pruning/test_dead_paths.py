@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from assembled import X86, program
-from compiled import build, calls, needs_compiler
+from compiled import bare, build, calls, needs_compiler
 
 from binsafe.formats import elf
 from binsafe.formats.structure import find_all
@@ -56,6 +56,16 @@ def test_nothing_runs_behind_the_end_of_the_process():
 
 def test_what_another_function_makes_behind_the_end_of_the_process_counts():
     assert "exit" in made(ends(jumped_over=False), b"")
+
+
+@needs_compiler
+@pytest.mark.parametrize("named", ["lea .Lin(%rip),%rcx", "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx"])
+def test_who_comes_by_an_address_does_not_pass_what_stands_before_it(named: str, tmp_path: Path):
+    text = (
+        f"test %rdi,%rdi; je f; {named}; mov %rcx,-8(%rsp); jmp *-8(%rsp); .p2align 4; "
+        "f: mov $231,%eax; syscall; .Lin: mov $60,%eax; syscall; hlt"
+    )
+    assert "exit" in calls(bare(tmp_path, text)).required
 
 
 def asks(*, between: bytes = SELF, twice: bool = False, extra: bytes = b"", taken: bool = False) -> X86:

@@ -85,6 +85,37 @@ def test_code_to_which_nothing_that_is_seen_leads_is_not_dead(tmp_path: Path):
     assert set(calls(bare(tmp_path, text)).sites) == {"getpid", "pipe"}
 
 
+_LABEL = "; test %esi,%esi; je .Lolder; mov $293,%eax; syscall; {}; .Lolder: mov $22,%eax; syscall; hlt; hlt"
+_JUMPING = "mov (%rsp),%rsi; mov %rcx,-8(%rsp); jmp *-8(%rsp); .p2align 4; f: "
+_SUM = "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx; " + _JUMPING
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _SUM + "mov $1,%esi; jmp .Lin; .Lin:",
+        _SUM + "mov $1,%esi; nop; .Lin:",
+        _SUM + "mov $1,%esi; .Lin:",
+        "lea .Lin(%rip),%rcx; " + _JUMPING + "mov $1,%esi; .Lin:",
+        "mov $1,%esi; call f; lea f(%rip),%rcx; " + _JUMPING,
+    ],
+    ids=["behind a jump", "behind padding", "in between", "named", "a function"],
+)
+def test_who_comes_by_an_address_may_bring_anything(text: str, tmp_path: Path):
+    """GCC's ``&&label`` (Labels as Values) may be kept in memory, and gone to from there."""
+    assert "pipe" in calls(bare(tmp_path, text + _LABEL.format("hlt"))).required
+
+
+def test_a_function_may_jump_back_to_its_beginning_with_another_parameter(tmp_path: Path):
+    text = "mov $1,%esi; call f; hlt; .p2align 4; f: " + _LABEL.format("xor %esi,%esi; jmp f").removeprefix("; ")
+    assert "pipe" in calls(bare(tmp_path, text)).required
+
+
+def test_a_branch_to_what_stands_behind_it_decides_nothing(tmp_path: Path):
+    text = "mov $1,%esi; call f; hlt; .p2align 4; f: test %esi,%esi; jne 1f; 1: mov $22,%eax; syscall; hlt"
+    assert "pipe" in calls(bare(tmp_path, text)).required
+
+
 def test_what_others_may_call_is_not_decided_by_a_librarys_own_callers(tmp_path: Path):
     library(
         tmp_path,
