@@ -174,10 +174,6 @@ class Taken:
         known = bool(found) and self._program.is_known(region.start)
         return next((at for at, base in found if known or abs(address - base) < _FAR), self.base)
 
-    def into(self, region: Region, address: int) -> int | None:
-        """An instruction that takes an address by which code may come to a place inside of a function; None if none."""
-        return next(self.label(address), None) or self.stray(region, address)
-
     def may_be_inside(self, start: int, end: int) -> bool:
         """Whether code or memory may hold an address inside of a function, from which others may be computed."""
         named = self._called_next.into(start, end), self._in_code.into(start + 1, end)

@@ -234,6 +234,13 @@ class Program:
         """All edges to an instruction from other regions, calls included, and from code whose exceptions it catches."""
         return self._incoming.entries(place)
 
+    def may_be_gone_to(self, place: Place) -> bool:
+        """Whether code may come to a place inside of a function by its address, taken or computed from another one."""
+        if not place.at:
+            return False
+        label = next(self.taken.label(place.address), None)
+        return label is not None or self.taken.stray(place.region, place.address) is not None
+
     def keeps_over(self, call: Place, location: Location) -> bool:
         """See `Outlined.keeps`."""
         return self._outlined.keeps(call, location)

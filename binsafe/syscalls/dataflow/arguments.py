@@ -176,7 +176,7 @@ class _Walk:
         if index == 0:
             if self._at_entry(query):
                 return
-        elif jumps is None or not (inside or entries or index in jumps):
+        elif jumps is None or not (inside or entries or index in jumps) or self.program.may_be_gone_to(query.place):
             self._unknown(query.number, query.outer)
             return
         for at in (*inside, *(jumps or {}).get(index, ())):

@@ -3,9 +3,9 @@
 musl's ``sysconf`` makes different calls for different names (``src/conf/sysconf.c``: a table of numbers, then one of
 jumps), and programs pass it constants. Each value that the parameter can have is followed by itself: a branch on it is
 taken or not, and a jump through a table leads to one place. Where a value is unknown, all branches are followed. Other
-entries into the function (jumps from elsewhere, landing pads, code that nothing is seen to lead to) are followed with
-nothing known. Only registers are tracked, and memory that nobody can write is read; a call keeps the callee-saved
-registers alone.
+entries into the function (jumps from elsewhere, landing pads, labels whose addresses are taken, code that nothing is
+seen to lead to) are followed with nothing known. Only registers are tracked, and memory that nobody can write is read;
+a call keeps the callee-saved registers alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,7 +71,8 @@ class _Walk:
             begin = next((i for i in range(at, len(region.instructions)) if not region.is_padding(i)), at)
             if begin not in self._tables and (begin == at or begin not in region.jumps_to):
                 yield begin
-        yield from (at for at in range(1, len(region.instructions)) if self._program.entries(Place(region, at)))
+        places = (Place(region, at) for at in range(1, len(region.instructions)))
+        yield from (p.at for p in places if self._program.entries(p) or self._program.may_be_gone_to(p))
 
     def straight(self, at: int, known: Known) -> list[tuple[int, Known]] | None:
         """Go on to the next branch or jump: where control goes from there; None where that is not told."""

@@ -180,7 +180,7 @@ def _coming(program: Program, here: Place) -> list[Edge] | None:
     if jumps is None or not region.anchored or here.address == program.slice.entry:
         return None
     begins = not at or region.is_padding(at - 1) or region.leaving(at - 1) not in _GOES_ON
-    if (begins and program.taken.at(here.address) is not None) or (at and program.taken.into(region, here.address)):
+    if (begins and program.taken.at(here.address) is not None) or program.may_be_gone_to(here):
         return None
     inside = region.direct_predecessors(at) if at else region.jumps_to.get(0, [])
     if at in jumps:  # no exception is caught there, so what is before it is all that can go on into it

@@ -55,7 +55,7 @@ def _is_led_to_unseen(program: Program, place: Place, entries: list[Edge]) -> bo
     region, at = place.region, place.at
     if not region.anchored or place.address == program.slice.entry or program.jumped_to(region) is None:
         return True
-    if at and program.taken.into(region, place.address) is not None:
+    if program.may_be_gone_to(place):
         return True
     if at and not entries and not region.is_padding(at) and not any(_before(program, place, entries)):
         # what is no function's beginning either may be where an exception is caught

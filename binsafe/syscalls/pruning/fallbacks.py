@@ -160,7 +160,8 @@ def behind(program: Program, region: Region, never: AbstractSet[tuple[int, int]]
     if tables is None:
         return set()
     work = [0, *(at for at in region.orphans if not region.is_unreachable(at))]
-    work += [at for at in range(len(region.instructions)) if program.entries(Place(region, at))]
+    places = (Place(region, at) for at in range(len(region.instructions)))
+    work += [place.at for place in places if program.entries(place) or program.may_be_gone_to(place)]
     seen: set[int] = set()
     while work:
         at = work.pop()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from assembled import X86, Arm, program
-from compiled import build, calls, freestanding, library, needs_compiler
+from compiled import bare, build, calls, freestanding, library, needs_compiler
 
 from binsafe.model import Syscalls
 from binsafe.syscalls import analyse
@@ -54,6 +54,16 @@ def _arm(*families: int) -> Arm:
 def test_all_sites_together_say_what_a_call_is_given(assembled: Callable[..., X86 | Arm]):
     found = proved(analyse(program(assembled(INET, UNIX))))
     assert found == {0: {INET, UNIX}, 1: {1}}  # the protocol is what the kernel starts the program with
+
+
+@on_x86
+@pytest.mark.parametrize("taken", ["lea .Lin(%rip),%rcx", "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx"])
+def test_who_goes_to_a_label_by_its_address_may_bring_another_argument(taken: str, tmp_path: Path):
+    text = (
+        f"test %rdi,%rdi; je f; {taken}; mov %rcx,-8(%rsp); mov (%rsp),%rdi; jmp *-8(%rsp); .p2align 4; "
+        "f: mov $1,%edi; .Lin: mov $1,%esi; mov $41,%eax; syscall; hlt"
+    )
+    assert proved(calls(bare(tmp_path, text))) == {1: {1}}
 
 
 def test_nothing_is_proved_where_a_number_is_not_known():

@@ -99,6 +99,9 @@ def _asks(folder: Path, text: str) -> bool:
     return "sysinfo" in calls(bare(folder, "\\n".join(line.strip() for line in lines))).required
 
 
+_GOING = "lea 2f(%rip), %rcx\\n mov %rcx, -8(%rsp)\\n test %rsi, %rsi\\n je 1f\\n jmp *-8(%rsp)"
+
+
 def test_it_is_followed(tmp_path: Path):
     assert not _asks(tmp_path, "cmp $1, %dil\\n je 1f\\n jmp memory\\n 1: ret")
     assert _asks(tmp_path, "cmp $2, %dil\\n je 1f\\n jmp memory\\n 1: ret")
@@ -114,8 +117,9 @@ def test_it_is_followed(tmp_path: Path):
         "xchg %rdi, %rsi\\n cmp $1, %edi\\n je 1f\\n jmp memory\\n 1: ret",
         "cmp $1, %edi\\n jne 2f\\n ret\\n call memory\\n 2: ret",
         "cmp $1, %edi\\n jne 2f\\n ud2\\n nop\\n call memory\\n 2: ret",
+        f"{_GOING}\\n 1: cmp $1, %edi\\n je 3f\\n inc %esi\\n 2: nop\\n call memory\\n 3: ret",
     ],
-    ids=["call", "thread", "thread-xor", "flags", "exchange", "catch", "catch-behind-trap"],
+    ids=["call", "thread", "thread-xor", "flags", "exchange", "catch", "catch-behind-trap", "label"],
 )
 def test_what_is_not_known_any_more_decides_nothing(tmp_path: Path, text: str):
     assert _asks(tmp_path, text)

@@ -97,6 +97,15 @@ def test_code_beside_the_older_call_that_is_only_jumped_to_is_not_dead():
 
 
 @needs_compiler
+def test_code_that_something_goes_to_by_its_address_is_not_dead(tmp_path: Path):
+    text = (
+        "test %rdi,%rdi; je f; lea .Lin(%rip),%rcx; mov %rcx,-8(%rsp); jmp *-8(%rsp); .p2align 4; "
+        "f: mov $293,%eax; syscall; cmp $-38,%eax; jne .Lon; inc %ecx; .Lin: mov $22,%eax; syscall; .Lon: hlt"
+    )
+    assert set(calls(bare(tmp_path, text)).sites) == {"pipe2", "pipe"}
+
+
+@needs_compiler
 def test_what_a_jump_table_leads_to_beside_the_older_call_is_not_dead(tmp_path: Path):
     text = (
         "mov $293,%eax; syscall; cmp $-38,%eax; jne .Lon; mov $22,%eax; syscall; .Lon: mov (%rsp),%ecx; cmp $1,%ecx; "
