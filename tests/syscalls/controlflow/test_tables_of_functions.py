@@ -41,6 +41,12 @@ static const Function table[] __attribute__((section("counted"), aligned(32))) =
 ENTRY entry(long n) { Function *all; __asm__ ("lea %c1-8(%%rip),%0" : "=r"(all) : "i"(table)); all[n](); }
 ENTRY other(int n) { walk(table, n); }
 """
+MEMBERS = """
+static const struct { Function function; const char *name; Function other; long flags; } one = {first, "a", second, 1};
+__attribute__((noinline, noclone)) void call_other(const void *all) { ((Function *) all)[2](); }
+ENTRY entry(int n) { call_other(&one); }
+ENTRY other(int n) { walk(&one.other, n); }
+"""
 COPIED = """
 static const struct { Function all[8]; } table = {{first, first, first, first, second, third, fourth, first}};
 ENTRY entry(int n) {
@@ -64,6 +70,11 @@ def test_a_table_goes_on_behind_an_entry_whose_address_is_computed(source: str, 
 
 def test_a_table_that_is_counted_from_one_begins_behind_the_address_that_is_computed(tmp_path: Path):
     assert found(tmp_path, COUNTED_FROM_ONE) >= ALL
+
+
+def test_an_object_goes_on_behind_a_member_whose_address_is_computed(tmp_path: Path):
+    """By code that never runs, at a multiple of 16 bytes, and what stands there is not like what stands before it."""
+    assert found(tmp_path, MEMBERS) & ALL == {"swapon", "swapoff"}
 
 
 def test_all_that_one_wide_register_holds_is_loaded(tmp_path: Path):
