@@ -11,7 +11,7 @@
     sliding_window.py      v7  from the latest outcomes only
     blocking.py            v8  with blocks that grow
     best.py            best    our own, made of:
-      quality.py                 success rates; rests.py, what rest servers need
+      quality.py                 success rates; strain.py, what load leaves of them
       rate_limits.py             rate limits, by a particle filter: guesses.py are the particles, weighted.py sums them
       luck.py                    whether 429s come by chance
       arrivals.py                how many ids come

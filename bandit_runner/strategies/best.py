@@ -48,12 +48,12 @@ class Best(Strategy):
 
     where a_i is the probability that it is admitted (`RateLimits`; `Luck` where 429s come by chance), p_i that it then
     succeeds (`Quality`; for first attempts the upper end of its interval, as in Bayes-UCB, for later ones, where a
-    mistake costs more, the mean), V_{k+1} what the id is still worth if this attempt fails, and price_i what one more
-    admission of i is worth to other ids (`prices`). So scarce good servers are kept for the last attempts of ids, and
-    whether to repeat a server or to try another is not a rule but a result. First attempts, which are most of the load
-    and can be made good, reckon with servers that admit less than expected: what is not known to be plenty is spent
-    sparingly. A wait is chosen if what it adds exceeds ``hurry`` per second. After the free attempts it stops unless an
-    attempt, now or in a moment, is worth more than its penalty.
+    mistake costs more, the mean; of servers that are asked too much, `Strain`), V_{k+1} what the id is still worth if
+    this attempt fails, and price_i what one more admission of i is worth to other ids (`prices`). So scarce good
+    servers are kept for last attempts, and whether to repeat a server is not a rule but a result. First attempts, which
+    are most of the load and can be made good, reckon with servers that admit less than expected: what may be scarce is
+    spent sparingly. A wait is chosen if what it adds exceeds ``hurry`` per second. After the free attempts it stops
+    unless an attempt, now or in a moment, is worth more than its penalty.
 
     Where ids come one after another, as in the simulator, a wait also delays the ids behind it, which rests the
     servers: there waiting is worth 3 to 7 points on tiers with hard limits. Where ids come whatever happens (open loop)
@@ -134,7 +134,12 @@ class Best(Strategy):
         """
         quality, servers, under_way = self._quality, self._first_prices.servers, self._under_way
         left = 1 - self._first_prices.values[1]
-        if self._first is None or quality.rests.matter or quality.now != self._first_at or now - STEP <= self._awaited:
+        if (
+            self._first is None
+            or quality.strain.matters
+            or quality.now != self._first_at
+            or now - STEP <= self._awaited
+        ):
             success = zip(quality.hopes(under_way), servers, strict=True)
             self._first = Worths([gain(p, left, price) for p, price in success], share=CERTAIN[1])
             self._first_at = quality.now
@@ -234,6 +239,7 @@ class Best(Strategy):
         """Make prices for the coming seconds."""
         self._priced_at = now
         self._first = None
+        self._quality.strain.weigh()
         arrivals = self.memory.arrivals
         ahead = arrivals.horizon(now, ids=IDS_AHEAD, least=LOOKAHEAD)
         ids = arrivals.expected(now, ahead=ahead)
@@ -255,6 +261,7 @@ class Best(Strategy):
             limits=self._limits.pack(),
             luck=self._luck.pack(),
             quality=self._quality.pack(),
+            strain=self._quality.strain.pack(),
             opens=[opens if math.isfinite(opens) else None for opens in self._opens],
             prices=self._prices,
             first_prices=self._first_prices,
@@ -276,7 +283,7 @@ class Best(Strategy):
         """Go on from a snapshot's memory; ``ValueError`` if it is none, and then nothing has changed."""
         limits, *both = memory.beliefs(attempts=depth(self.scoring))
         quality = Quality(len(memory.arms))
-        quality.unpack(memory.quality)
+        quality.unpack(memory.quality, memory.strain)
         luck = Luck(len(memory.arms))
         if memory.luck:  # older states do not say
             luck.unpack(memory.luck)

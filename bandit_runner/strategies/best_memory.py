@@ -8,6 +8,7 @@ from bandit_runner.strategies.arrivals import Arrivals
 from bandit_runner.strategies.base import Memory, Seconds
 from bandit_runner.strategies.prices import Prices
 from bandit_runner.strategies.rate_limits import Packed
+from bandit_runner.strategies.strain import Packed as PackedStrain
 from bandit_runner.strategies.waits import Waiting
 
 LOST: Final = 10.0
@@ -28,6 +29,7 @@ class BestMemory(Memory):
     limits: Packed | None = None
     luck: list[list[float]] = msgspec.field(default_factory=list)
     quality: list[float | list[float] | None] = msgspec.field(default_factory=list)
+    strain: PackedStrain | None = None
     opens: list[Seconds | None] = msgspec.field(default_factory=list)
     prices: Prices | None = None
     first_prices: Prices | None = None
