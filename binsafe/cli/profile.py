@@ -108,14 +108,14 @@ def _explain(policy: "Policy") -> None:
 
 def _how_to_use_on_macos(policy: "Policy", path: str | None, output: str | None) -> str:
     """The exact command line that uses the result, but for what only the Mac knows: where things lie there."""
-    from binsafe.policy.libraries import looked_for_beside
+    from binsafe.policy.libraries import placed_by_the_mac
     from binsafe.reports.escape import escape, shell_word
 
     words, asked = ["sandbox-exec"], []
     if path is None:
         words.append("-D BINARY=PATH")
         asked.append("PATH: where the program lies there")
-    if beside := looked_for_beside(policy):
+    if beside := placed_by_the_mac(policy):
         words.append("-D LIBRARIES=FOLDER")
         more = f" and {len(beside) - 1} more lie" if len(beside) > 1 else " lies"
         asked.append(f"FOLDER: where {escape(beside[0])}{more}")

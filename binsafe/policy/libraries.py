@@ -42,13 +42,22 @@ def library_denials(slice_report: SliceReport) -> Iterator[Denial]:
                 capability=f"{_LOAD}{name}", reason="its name is not that of a library; name it with --read if it is"
             )
     for name in _relative(slice_report):
-        yield Denial(capability=f"{_LOAD}{name}", reason="it is looked for from where the program lies")
+        start = "lies" if name.startswith("@") else "is started"
+        yield Denial(capability=f"{_LOAD}{name}", reason=f"it is looked for from where the program {start}")
+
+
+def placed_by_the_mac(policy: Policy) -> list[str]:
+    """The libraries that a program of macOS is denied because only the Mac knows where they lie."""
+    if policy.artifact.system != "macos":
+        return []
+    capabilities = (denial.capability for denial in policy.denied)
+    names = [each.removeprefix(_LOAD) for each in capabilities if each.startswith(_LOAD)]
+    return [name for name in names if not name.startswith("/")]
 
 
 def looked_for_beside(policy: Policy) -> list[str]:
-    """The libraries that a program of macOS is denied because they are looked for from where it lies."""
-    capabilities = (denial.capability for denial in policy.denied)
-    return [each.removeprefix(_LOAD) for each in capabilities if each.startswith(f"{_LOAD}@")]
+    """Those of them that are looked for from where the program lies."""
+    return [name for name in placed_by_the_mac(policy) if name.startswith("@")]
 
 
 def _files(slice_report: SliceReport) -> Iterator[tuple[str, str, str]]:
@@ -74,11 +83,15 @@ def _beside_macos(slice_report: SliceReport) -> Iterator[str]:
 
 
 def _relative(slice_report: SliceReport) -> Iterator[str]:
-    """The libraries without which a program of macOS does not start, and that dyld looks for nowhere but beside it."""
+    """The libraries without which a program of macOS does not start, and that lie beside it or where it is started.
+
+    For a name without a folder dyld looks in the current one first.
+    """
     elsewhere = any(rpath.startswith("/") for rpath in slice_report.rpaths)
     if slice_report.system == "macos":
         for library in slice_report.libraries:
-            beside = library.name.startswith(_BESIDE) or (library.name.startswith("@rpath/") and not elsewhere)
+            beside = library.name.startswith(_BESIDE) or not library.name.startswith(("/", "@"))
+            beside = beside or (library.name.startswith("@rpath/") and not elsewhere)
             if beside and library.kind not in {"weak", "lazy"}:
                 yield library.name
 

@@ -24,7 +24,7 @@ from typing import Final
 
 from binsafe.errors import CannotExpress
 from binsafe.model import Gap, Grant, Policy
-from binsafe.policy.libraries import looked_for_beside
+from binsafe.policy.libraries import placed_by_the_mac
 from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER, SCRATCH
 from binsafe.renderers.profile import Profile, comment, read_only_gaps
 from binsafe.renderers.sbplneeds import DYLD_FOLDERS, EVERY_PROGRAM, NOT_BY_DEFAULT, ROSETTA, SEEN_ANYWAY
@@ -65,7 +65,7 @@ def render(
 
     ``binary`` is the program's resolved path. Without it the profile takes it as a parameter:
     ``sandbox-exec -D BINARY=/resolved/path -f PROFILE /resolved/path``. A scratch folder always is one (``SCRATCH``),
-    and so is the folder of the libraries that dyld looks for from where the program lies (``LIBRARIES``).
+    and so is the folder of libraries that only the Mac knows, as those beside the program (``LIBRARIES``).
     ``terminal`` is the device that is its standard input or output: it may be asked whether it is one, and how large.
 
     Raises:
@@ -187,10 +187,10 @@ def _files(policy: Policy, binary: str | None) -> Iterator[Rule]:
 
 
 def _libraries_beside(policy: Policy) -> Iterator[Rule]:
-    """Without its libraries dyld aborts: where those lie that lie beside it, whoever starts it has to say."""
-    if looked_for_beside(policy):
+    """Without its libraries dyld aborts: where those lie that are beside it, whoever starts it has to say."""
+    if placed_by_the_mac(policy):
         yield Rule(
-            reason="the libraries that are looked for beside it, in the folder that is named",
+            reason="the libraries beside it, in the folder that is named",
             operations=(*_READING, "file-map-executable"),
             filters=('(subpath (param "LIBRARIES"))',),
             only_if="LIBRARIES",

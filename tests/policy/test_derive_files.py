@@ -8,7 +8,7 @@ from made_reports import make_report, make_slice, syscalls
 from binsafe import baselines
 from binsafe.model import Library, ResolvedLibrary
 from binsafe.policy import Request, derive, read_policy
-from binsafe.policy.libraries import looked_for_beside
+from binsafe.policy.libraries import looked_for_beside, placed_by_the_mac
 
 HASH = "ab" * 32
 
@@ -105,4 +105,11 @@ def test_libraries_that_a_mac_looks_for_beside_the_program():
         (("@loader_path", "/usr/lib/swift"), ["@loader_path/b.dylib"]),
     ):
         policy = policy_of(system="macos", arch="arm64", libraries=libraries, rpaths=rpaths)
-        assert looked_for_beside(policy) == missing
+        assert looked_for_beside(policy) == placed_by_the_mac(policy) == missing
+
+
+def test_a_library_without_a_folder_lies_where_the_program_is_started():
+    bare = (Library(name="libav.dylib", kind="load"), Library(name="libx.dylib", kind="weak"))
+    policy = policy_of(system="macos", arch="arm64", libraries=bare)
+    assert (placed_by_the_mac(policy), looked_for_beside(policy)) == (["libav.dylib"], [])
+    assert placed_by_the_mac(policy_of(system="linux", libraries=bare)) == []
