@@ -101,6 +101,19 @@ def test_a_variable_that_is_not_set_here_is_not_set_inside(monkeypatch: pytest.M
     assert run(*asking).stdout == "pear\n"
 
 
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs the system's Python")
+def test_a_virtual_environments_python_finds_what_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It was told its name alone, and no module that was installed there was found."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to("/usr/bin/python3")
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    monkeypatch.chdir(tmp_path)
+    for python in ("bin/python", f"{tmp_path}/bin/python"):
+        done = run("--read", str(tmp_path), python, "-c", "import sys; print(sys.prefix)")
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}\n", "")
+    assert run("--read", "/var/tmp", "bin/python", "-c", "import sys; print(sys.prefix)").stdout == "/usr\n"
+
+
 def test_a_folder_that_has_gone_is_said_to_have(tmp_path: Path):
     words = [SHELL, "-c", 'rmdir "$PWD"; exec "$@"', SHELL, *RUN, SHELL, "-c", ":"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)

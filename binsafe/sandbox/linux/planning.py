@@ -28,7 +28,7 @@ def plan_for(
     return {
         "namespaces": True,
         "execute": layout.program,
-        "argv": [_called(policy.artifact.name, layout), *order.arguments],
+        "argv": [_called(order, layout), *order.arguments],
         "environment": environment_of(order, layout),
         "cwd": _working_folder(layout),
         "terminal": order.terminal is not None,
@@ -40,14 +40,20 @@ def plan_for(
     }
 
 
-def _called(name: str, layout: Layout) -> str:
+def _called(order: Order, layout: Layout) -> str:
     """What the program is told that it is called: the path by which it was started, where that leads to it inside.
 
-    Some start themselves anew by it (haproxy's reload, nginx's upgrade). Any other path says where its user keeps it.
+    Some start themselves anew by it (haproxy's reload, nginx's upgrade), and Python looks beside the link of a virtual
+    environment for what is installed there. Any other path says where its user keeps it.
     """
+    name = order.policy.artifact.name
     own = posixpath.basename(name)
     place = f"{posixpath.dirname(layout.program)}/{own}"
-    return name if canonical(name, layout.merged) == canonical(place, layout.merged) else own
+    if canonical(name, layout.merged) == canonical(place, layout.merged):
+        return name
+    link = os.path.abspath(name)
+    granted = is_inside(link, *(path for path, _ in layout.mounts))
+    return link if granted and os.path.islink(link) and os.path.realpath(link) == order.path else own
 
 
 def environment_of(order: Order, layout: Layout) -> dict[str, str]:
