@@ -6,6 +6,7 @@ nothing from then on, whatever mechanism holds it now.
 
 import os
 import site
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -68,6 +69,42 @@ def check_links(policy: Policy) -> None:
                     f"{grant.object} is granted and leads to {leads} by {link}, a link that the program may change",
                     hint=f"name what it leads to instead: {leads}",
                 )
+
+
+def check_lent_rights(policy: Policy) -> None:
+    """Raise NotEnforceable where root would let a program write a file that lends its owner's rights to who starts it.
+
+    Who writes a file takes those from it, and who maps it to write does not (mmap(2)): it would run as root whatever
+    the program left there. An ordinary user's files lend nothing that the program has not.
+    """
+    if os.geteuid() != 0:
+        return
+    kept = [os.path.realpath(grant.object) for grant in policy.of("read") if os.path.isabs(grant.object)]
+    for path, folder in _writable(policy):
+        below = [each for each in kept if each != folder and is_inside(each, folder)]
+        for file in _files(folder):
+            if not is_inside(file, *below) and _lends_rights(file):
+                raise NotEnforceable(
+                    f"{path} is granted to be written, and {file} there lends its owner's rights to whoever starts it",
+                    hint=f"take those from it (chmod ug-s, setcap -r), or grant it to be read: --read {file}",
+                )
+
+
+def _files(path: str) -> Iterator[str]:
+    yield path
+    for folder, _, names in os.walk(path):
+        yield from (os.path.join(folder, name) for name in names)
+
+
+def _lends_rights(path: str) -> bool:
+    """Whether it is a program with the set-user-ID or set-group-ID bit, or with capabilities of its own."""
+    try:
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISREG(mode) or not mode & 0o111:
+            return False
+        return bool(mode & (stat.S_ISUID | stat.S_ISGID)) or "security.capability" in os.listxattr(path)
+    except OSError:  # it has gone, or its file system has no attributes
+        return False
 
 
 def _links(path: str) -> Iterator[str]:

@@ -6,13 +6,14 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import binsafe
 from binsafe.errors import NotEnforceable
 from binsafe.model import Grant, Policy
 from binsafe.model.policy import PolicyArtifact
-from binsafe.sandbox.reach import check_files, check_links, check_own
+from binsafe.sandbox.reach import check_files, check_lent_rights, check_links, check_own
 
 PACKAGE = Path(binsafe.__file__).parent
 OWN = {
@@ -72,6 +73,28 @@ def test_where_python_looks_for_modules_nothing_can_be_put(tmp_path: Path, monke
         with pytest.raises(NotEnforceable, match="Python looks for"):
             check_own(writing(folder))
     check_own(writing(here))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user has no rights to lend but the program's own")
+def test_what_runs_as_its_owner_is_not_given_to_be_written(tmp_path: Path):
+    """A write takes the bit from it, a mapping does not: who started it then ran the program's code as root."""
+    (tmp_path / "deep").mkdir()
+    lends = tmp_path / "deep" / "lends"
+    lends.write_text("x")
+    lends.chmod(0o4755)
+    for granted in (lends, tmp_path):
+        with pytest.raises(NotEnforceable, match=f"{lends} there lends"):
+            check_lent_rights(writing(granted))
+    command = [sys.executable, "-m", "binsafe", "run", "--write", str(tmp_path), "true"]
+    assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 125
+    reading = Grant(kind="read", object=str(lends), reason="test")
+    policy = writing(tmp_path)
+    check_lent_rights(msgspec.structs.replace(policy, grants=(*policy.grants, reading)))
+    lends.chmod(0o755)
+    check_lent_rights(writing(tmp_path))
+    os.setxattr(lends, "security.capability", bytes.fromhex("0100000200040000000000000000000000000000"))
+    with pytest.raises(NotEnforceable, match="lends"):
+        check_lent_rights(writing(tmp_path))
 
 
 def test_what_is_no_folder_holds_nothing(monkeypatch: pytest.MonkeyPatch):
