@@ -9,7 +9,7 @@ import msgspec
 
 from binsafe.errors import MechanismRefused, NotEnforceable, NotExecutable
 from binsafe.sandbox.backends import Backend, Order, Sandboxed
-from binsafe.sandbox.reach import check_lent_rights, check_links, check_own
+from binsafe.sandbox.reach import check_lent_rights, check_links, check_other_names, check_own
 from binsafe.sandbox.relayed import Relayed
 from binsafe.sandbox.relaying import Relay
 
@@ -81,6 +81,7 @@ def launch(order: Order, *, backend: str | None = None) -> Relayed:
     wanted = order.policy.artifact
     check_native(wanted.system, wanted.arch, wanted.name)
     check_own(order.policy)
+    check_other_names(order.policy)
     check_links(order.policy)
     check_lent_rights(order.policy)
     relay = Relay((order.stdin is None, order.stdout is None, order.stderr is None))

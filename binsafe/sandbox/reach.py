@@ -4,6 +4,7 @@ A program that may change a module of ours, the interpreter's, or a policy that 
 nothing from then on, whatever mechanism holds it now.
 """
 
+import contextlib
 import os
 import site
 import stat
@@ -69,6 +70,39 @@ def check_links(policy: Policy) -> None:
                     f"{grant.object} is granted and leads to {leads} by {link}, a link that the program may change",
                     hint=f"name what it leads to instead: {leads}",
                 )
+
+
+def check_other_names(policy: Policy) -> None:
+    """Raise NotEnforceable where a file of ours is in what is granted to be written, too, by another name.
+
+    uv and conda install so: what they have in their caches is linked, and not copied.
+    """
+    granted = [*_writable(policy)]
+    linked = [folder for file, folder in _installed() if granted and os.stat(file).st_nlink > 1]
+    ours = {identity for folder in linked for _, identity in _identities(folder)}
+    for path, folder in granted if ours else ():
+        for file, identity in _identities(folder):
+            if identity in ours:
+                raise NotEnforceable(
+                    f"{path} is granted to be written, and {file} is a file that binsafe is made of, by another name",
+                    hint="grant only the folders that it needs, or install binsafe by copies (uv: --link-mode copy)",
+                )
+
+
+def _installed() -> Iterator[tuple[str, str]]:
+    """A file of each installation that we are made of, and its folder."""
+    yield __file__, os.path.dirname(os.path.dirname(__file__))
+    yield msgspec.__file__, os.path.dirname(os.path.dirname(msgspec.__file__))
+    yield os.__file__, os.path.dirname(os.__file__)
+
+
+def _identities(folder: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The files of a folder, or the one that it is, each with what it is whatever its name."""
+    for file in _files(folder):
+        with contextlib.suppress(OSError):  # it has gone
+            status = os.lstat(file)
+            if stat.S_ISREG(status.st_mode):
+                yield file, (status.st_dev, status.st_ino)
 
 
 def check_lent_rights(policy: Policy) -> None:

@@ -13,7 +13,8 @@ import binsafe
 from binsafe.errors import NotEnforceable
 from binsafe.model import Grant, Policy
 from binsafe.model.policy import PolicyArtifact
-from binsafe.sandbox.reach import check_files, check_lent_rights, check_links, check_own
+from binsafe.sandbox import reach
+from binsafe.sandbox.reach import check_files, check_lent_rights, check_links, check_other_names, check_own
 
 PACKAGE = Path(binsafe.__file__).parent
 OWN = {
@@ -73,6 +74,23 @@ def test_where_python_looks_for_modules_nothing_can_be_put(tmp_path: Path, monke
         with pytest.raises(NotEnforceable, match="Python looks for"):
             check_own(writing(folder))
     check_own(writing(here))
+
+
+def test_our_own_files_cannot_be_granted_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """uv installs what it has in its cache by links, so that who may write the cache may write what is installed."""
+    installed, cache = tmp_path / "installed", tmp_path / "cache"
+    installed.mkdir()
+    cache.mkdir()
+    (installed / "module.py").write_text("x")
+    (cache / "other.py").write_text("x")
+    monkeypatch.setattr(reach, "_installed", lambda: iter([(str(installed / "module.py"), str(installed))]))
+    check_other_names(writing(cache))
+    (cache / "module.py").hardlink_to(installed / "module.py")
+    (cache / "leads-nowhere").symlink_to("nothing")
+    with pytest.raises(NotEnforceable, match="by another name"):
+        check_other_names(writing(cache))
+    with pytest.raises(NotEnforceable, match="by another name"):
+        check_other_names(writing(cache / "module.py"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user has no rights to lend but the program's own")
