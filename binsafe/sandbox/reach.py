@@ -178,6 +178,7 @@ def _own_folders() -> Iterator[str]:
     yield os.path.dirname(os.path.dirname(msgspec.__file__))  # site-packages
     yield os.path.dirname(os.__file__)
     yield os.path.dirname(sys.executable)
+    yield os.path.join(sys.prefix, "pyvenv.cfg")  # which says where a virtual environment's Python has its library
     yield str(cache_folder())
 
 

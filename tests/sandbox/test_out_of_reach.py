@@ -25,6 +25,7 @@ OWN = {
     "the libraries": Path(sysconfig.get_path("purelib")),
     "the interpreter's folder": Path(sys.executable).parent,
     "the standard library": Path(os.__file__).parent,
+    "where that is, in a virtual environment": Path(sys.prefix, "pyvenv.cfg"),
 }
 
 ARTIFACT = PolicyArtifact(name="program", sha256="", system="linux", arch="x86_64")
