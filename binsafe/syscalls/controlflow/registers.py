@@ -22,6 +22,9 @@ _MAX_DEPTH = 12
 where there is no memory left."""
 _NEAR = 1024
 """Bytes behind where an address is computed in which it is added to: scans for sums look no further (`Held.behind`)."""
+_KEEPS_REGISTERS = ("runtime.gcWriteBarrier", "runtime.duff", "runtime.wb")
+"""How the names of Go's functions begin that compiled code calls without saving registers (``LoweredWB``, ``DUFFZERO``
+and ``DUFFCOPY`` of ``src/cmd/compile/internal/ssa/_gen``)."""
 _STEP_COST = 10
 """To look at an instruction takes as long as decoding so many."""
 _CALL_NOTHING = frozenset(
@@ -201,16 +204,28 @@ def is_summed(program: "Program", place: Place) -> bool:
         seen.add((here, held))
         summed = here in behind and machine.adds(instructions, here, held)
         flow = region.leaving(here)
+        called = flow is Flow.CALL
         gone = machine.use(instructions, here, held, at, wide=False) is Use.FILLED
-        gone = gone or (flow is Flow.CALL and held in machine.returned)
+        gone = gone or (called and _is_lost(program, Place(region, here), held))
         locations = {machine.copied(instructions, here, held), None if gone else held} - {None}
-        ends = flow is Flow.INDIRECT or (flow is Flow.CALL and not comes_back(program, Place(region, here)))
+        ends = flow is Flow.INDIRECT or (called and not comes_back(program, Place(region, here)))
         following = (
             () if ends else (each for each in region.following(here) if each in around or each == len(instructions))
         )
         work += [(after, location) for after in following for location in locations if location is not None]
     program.decoder.spend(_STEP_COST * len(seen))
     return summed
+
+
+def _is_lost(program: "Program", call: Place, register: str) -> bool:
+    """Whether a call surely leaves something else in a register: between Go's functions any may be for a result."""
+    if register in program.machine.returned:
+        return True
+    if register in program.machine.preserved(go=True) or not program.is_go(call.region):
+        return False
+    callee = program.callee(call)
+    name = None if callee is None else program.go_name(callee)
+    return name is not None and not name.startswith(_KEEPS_REGISTERS)
 
 
 def _cases(program: "Program", region: Region, here: int) -> list[int]:

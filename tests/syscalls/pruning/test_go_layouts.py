@@ -308,3 +308,21 @@ def test_a_function_that_begins_again_with_more_stack_has_the_same_parameters(ca
     found = analysed(code, {})
     assert found.complete is told
     assert "fcntl" in found.required
+
+
+@pytest.mark.parametrize(("called", "complete"), [("main.next", True), ("runtime.gcWriteBarrier", False)])
+def test_a_function_of_gos_leaves_no_address_in_a_register_unless_it_is_one_that_keeps_all(called: str, complete: bool):
+    """What ``utf8.DecodeRune`` returns in rbx was added to a counter: it was taken for a closure's code before that."""
+    code = calling(GETPID)
+    code.label("main.add")
+    code.to("main.closure", 7, lambda here, there: b"\x48\x8d\x1d" + struct.pack("<i", there - here - 7))  # lea rbx
+    code.call(called)
+    code.put(b"\x48\x8d\x34\x19")  # lea rsi, [rcx + rbx]
+    code.ret()
+    for each in (called, "main.closure"):
+        code.label(each)
+        code.ret()
+    code.put(bytes(64))  # scans end before the last bytes of code
+    found = analysed(code)
+    assert found.complete == complete
+    assert "getpid" in found.required
