@@ -14,7 +14,8 @@ from binsafe.policy.objects import LIBRARY, LOADER, ObjectError, check_object
 
 _MACOS_SYSTEM = ("/usr/lib/", "/System/")
 """Where dyld finds the system's own libraries, mostly in its cache: every profile for macOS has these folders."""
-_BESIDE = ("@executable_path/", "@loader_path/")
+_SWIFTS_FOLDER, _SWIFTS_NAME = "/usr/lib/swift", "@rpath/libswift"
+"""Where macOS has Swift's libraries, and how the names of all that are there begin."""
 _MACOS_NAME = re.compile(r".+(?:\.dylib|\.so|\.framework/.+)")
 
 _LOAD: Final = "load "
@@ -87,13 +88,19 @@ def _relative(slice_report: SliceReport) -> Iterator[str]:
 
     For a name without a folder dyld looks in the current one first.
     """
-    elsewhere = any(rpath.startswith("/") for rpath in slice_report.rpaths)
     if slice_report.system == "macos":
         for library in slice_report.libraries:
-            beside = library.name.startswith(_BESIDE) or not library.name.startswith(("/", "@"))
-            beside = beside or (library.name.startswith("@rpath/") and not elsewhere)
-            if beside and library.kind not in {"weak", "lazy"}:
+            elsewhere = library.name.startswith("/") or _has_search_path(library.name, slice_report.rpaths)
+            if not elsewhere and library.kind not in {"weak", "lazy"}:
                 yield library.name
+
+
+def _has_search_path(name: str, rpaths: tuple[str, ...]) -> bool:
+    """Whether a folder that is named by its whole path may have it."""
+    folders = {rpath.rstrip("/") for rpath in rpaths if rpath.startswith("/")}
+    if folders <= {_SWIFTS_FOLDER}:
+        return bool(folders) and name.startswith(_SWIFTS_NAME)
+    return name.startswith("@rpath/")
 
 
 def _is_path(path: str) -> bool:

@@ -102,10 +102,17 @@ def test_libraries_that_a_mac_looks_for_beside_the_program():
     libraries = tuple(Library(name=name, kind=kind) for name, kind in named)
     for rpaths, missing in (
         (("@loader_path",), ["@rpath/a.dylib", "@loader_path/b.dylib"]),
-        (("@loader_path", "/usr/lib/swift"), ["@loader_path/b.dylib"]),
+        (("@loader_path", "/opt/lib"), ["@loader_path/b.dylib"]),
+        (("@loader_path", "/usr/lib/swift"), ["@rpath/a.dylib", "@loader_path/b.dylib"]),
     ):
         policy = policy_of(system="macos", arch="arm64", libraries=libraries, rpaths=rpaths)
         assert looked_for_beside(policy) == placed_by_the_mac(policy) == missing
+
+
+def test_swifts_libraries_are_the_systems():
+    swift = (Library(name="@rpath/libswiftCore.dylib", kind="load"),)
+    for rpaths, missing in ((("/usr/lib/swift", "@loader_path"), []), (("@loader_path",), [swift[0].name])):
+        assert looked_for_beside(policy_of(system="macos", libraries=swift, rpaths=rpaths)) == missing
 
 
 def test_a_library_without_a_folder_lies_where_the_program_is_started():
