@@ -94,12 +94,14 @@ class _Builder:
             self._direct(),
             [self._short(), self._falls(), self._edges(*self.program.catching.leading_elsewhere())],
             self._referred(),
-            [self._pointed(), implicit_edges.going_on(self.program), implicit_edges.entered(self.program)],
+            [self._pointed(), implicit_edges.going_on(self.program)],
         )
         pairs = merged(distinct(packed(each.sources, each.targets)) for each in edges)
         more = implicit_edges.computed(self.program, self._lone(pairs & np.uint64(0xFFFF_FFFF)))
         headless = self._headless(pairs & np.uint64(0xFFFF_FFFF))
         pairs = merged([pairs, packed(more.sources, more.targets), packed(headless.sources, headless.targets)])
+        entered = implicit_edges.entered(self.program, self._only(pairs), pairs)
+        pairs = merged([pairs, packed(entered.sources, entered.targets)])
         pairs = pairs[pairs >> np.uint64(32) != pairs & np.uint64(0xFFFF_FFFF)]
         sources, targets = (pairs >> np.uint64(32)).astype(np.int32), (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int32)
         del pairs
@@ -117,12 +119,31 @@ class _Builder:
 
     def _lone(self, targets: NDArray[np.uint64]) -> Addresses:
         """Functions that nothing leads to, and that no other file can ask for."""
+        led_to = self._asked_for.copy()
+        led_to[targets[targets < self.functions].astype(np.int64)] = True
+        return np.flatnonzero(~led_to)
+
+    def _only(self, pairs: NDArray[np.uint64]) -> Addresses:
+        """For each function the one node that leads to it; -1 where there is none, or several, or others ask for it."""
+        sources, targets = (
+            (pairs >> np.uint64(32)).astype(np.int64),
+            (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int64),
+        )
+        kept = (targets < self.functions) & (sources != targets)
+        sources, targets = sources[kept], targets[kept]
+        least, most = np.full(self.functions, HIGHEST_ADDRESS), np.full(self.functions, -1)
+        np.minimum.at(least, targets, sources)
+        np.maximum.at(most, targets, sources)
+        return np.where((least == most) & ~self._asked_for, most, -1)
+
+    @cached_property
+    def _asked_for(self) -> NDArray[np.bool_]:
+        """Which functions others can ask for, or start."""
         symbols = self.linking.symbols
         known = np.concatenate([self.layout.exact(symbols.values[symbols.defined]), self._roots])
-        led_to = np.zeros(self.functions, np.bool_)
-        for each in (targets, known[known >= 0]):
-            led_to[each[each < self.functions].astype(np.int64)] = True
-        return np.flatnonzero(~led_to)
+        asked_for = np.zeros(self.functions, np.bool_)
+        asked_for[known[(known >= 0) & (known < self.functions)]] = True
+        return asked_for
 
     def _headless(self, targets: NDArray[np.uint64]) -> Edges:
         """From what names the end of an object to which nothing leads to that: both are one, and the name a member's.

@@ -17,8 +17,9 @@ from binsafe.arrays import NDArray
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.layout import Layout
 from binsafe.syscalls.controlflow.program import Program
+from binsafe.syscalls.decoding.decode import LONGEST
 from binsafe.syscalls.machines.edges import TAKEN, Addresses, Edges, joined
-from binsafe.syscalls.sets import among
+from binsafe.syscalls.sets import among, packed
 
 _LAST = 8
 """Bytes at a function's end that are looked at."""
@@ -26,6 +27,8 @@ _PADDING = 64
 """Bytes to which functions are aligned at most."""
 _REACH = 1 << 12
 """Bytes from an address that code names to what it reaches from there."""
+_STEPS_BACK = (80, 77, 73)
+"""Bytes before a branch from which decoding tells whether it is one: from three places, as one may take longer."""
 _STUB = 256
 """Bytes of the largest stub of an array."""
 
@@ -48,24 +51,42 @@ def going_on(program: Program) -> Edges:
     return Edges(at, at + 1)
 
 
-def entered(program: Program) -> Edges:
+def entered(program: Program, only: Addresses, pairs: NDArray[np.uint64]) -> Edges:
     """From functions that branch into the middle of another one to that one; confirmed by decoding, as chance does it.
 
-    So do parts that a compiler has split off from a function, and code that leaves out what a function begins with.
+    So does code that leaves out what a function begins with. Parts that a compiler has split off from a function do so,
+    too, and it into these; most of that adds nothing and is left out: ``pairs`` are the edges that are known, and
+    ``only`` says of each function what alone leads to it, be it for a way back that was left out.
     """
     layout, found = program.layout, set[tuple[int, int]]()
     for sources, targets in chain(program.calls.parts(), program.jumps.parts()):
         origins, holders = layout.containing(sources), np.maximum(layout.containing(targets), 0)
         into = (layout.exact(targets) < 0) & (origins >= 0) & (origins != holders) & program.code.holds(targets)
         at = np.flatnonzero(into)
-        at = at[layout.ends[holders[at]] > targets[at]]
+        at = at[(layout.ends[holders[at]] > targets[at]) & (only[origins[at]] != holders[at])]
+        at = at[~among(packed(origins[at], holders[at]), pairs)]
         branches = zip(*(each[at].tolist() for each in (origins, holders, sources, targets)), strict=True)
         for origin, holder, source, target in branches:
-            place = program.branch(source) if (origin, holder) not in found else None
+            if (origin, holder) in found or not _may_begin(program, source, int(layout.starts[origin])):
+                continue
+            place = program.branch(source)
             if place is not None and place.region.flow(place.at)[1] == target:
                 found.add((origin, holder))
+    found |= {(holder, int(only[holder])) for origin, holder in found if only[holder] not in {-1, origin}}
     columns = np.array(sorted(found), np.int64).reshape(-1, 2)
     return Edges(columns[:, 0], columns[:, 1])
+
+
+def _may_begin(program: Program, opcode: int, function: int) -> bool:
+    """Whether an instruction may have its opcode at an address of a function, without decoding all of that.
+
+    Code that is decoded from a wrong byte comes to the right ones soon, but for those that were made not to.
+    """
+    if program.machine.prefixes.issuperset(program.code.read(opcode - 1, opcode)):
+        return True
+    begins = (max(function, opcode - back) for back in _STEPS_BACK)
+    sweeps = (program.decoder.sweep(program.code.read(begin, opcode + LONGEST), begin) for begin in begins)
+    return any(found.at(opcode) is not None for found in sweeps)
 
 
 def meant(layout: Layout, addresses: Addresses) -> Addresses:

@@ -22,7 +22,10 @@ __asm__(".text\n.balign 64\n" FUNCTION("fallen", "nop") FUNCTION("into", CALL(16
     __attribute__((used)) static void name(void) { __asm__ volatile("syscall" : : "a"(number)); }
 ENTERED(called, 103L) ENTERED(jumped, 104L) ENTERED(branched, 105L) ENTERED(added, 106L)
 ENTERED(lessened, 107L)
-__asm__(".text\n" FUNCTION("entering", "call called+4\n test %eax,%eax\n jne branched+4\n bnd jmp jumped+4")
+__asm__(".text\n" FUNCTION("whole", "test %eax,%eax\n jne split_off\n mov $111,%eax\n syscall\n ret")
+        FUNCTION("split_off", "nop\n nop\n jmp whole+4") ".balign 16\n");
+__asm__(".text\n"
+        FUNCTION("entering", "call called+4\n test %eax,%eax\n jne branched+4\n call split_off+1\n bnd jmp jumped+4")
         FUNCTION("adding", "lea adding(%rip),%rax\n add $added-adding,%rax\n call *%rax\n"
                            "lea adding+0x100(%rip),%rax\n sub $adding+0x100-lessened,%rax\n jmp *%rax"));
 extern HIDDEN char entering[], adding[];
@@ -70,6 +73,7 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
         ("a call of the middle of a function", "syslog"),
         ("a jump there", "getgid"),
         ("a jump there with a condition", "setuid"),
+        ("a jump from there to a third function, which alone leads there otherwise", "getpgrp"),
         ("a sum in rax", "setgid"),
         ("a difference in rax", "geteuid"),
     ],
