@@ -95,7 +95,8 @@ def read_csv(path: Path) -> CsvRun:
     try:
         text = _read(path)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", hint="name CSV files of the original project") from error
+        hint = f"name the files in it: {path}/*.csv" if path.is_dir() else "name CSV files of the original project"
+        raise UsageError(f"{path}: {error.strerror}", hint=hint) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text", hint="name CSV files of the original project") from error
     reader = csv.reader(io.StringIO(text, newline=""))

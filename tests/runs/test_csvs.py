@@ -159,6 +159,13 @@ def test_what_is_no_log_is_refused(tmp_path: Path, content: bytes):
     assert caught.value.hint
 
 
+def test_of_a_folder_the_files_in_it_are_to_be_named(tmp_path: Path):
+    """As export makes one, whatever it is called."""
+    with pytest.raises(UsageError) as caught:
+        read_csv(tmp_path)
+    assert f"{tmp_path}/*.csv" in str(caught.value.hint)
+
+
 def test_an_id_that_goes_on_after_its_success_is_refused(tmp_path: Path):
     path = tmp_path / "run.csv"
     path.write_text(
