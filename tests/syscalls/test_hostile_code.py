@@ -285,6 +285,13 @@ def test_a_site_that_zeros_run_into_is_data_and_makes_no_gap(between: bytes):
     assert set(found.sites) == {"exit"}
 
 
+@pytest.mark.parametrize("between", [b"\xeb\x08" + bytes(8), bytes(8) + b"\xff\xe0"], ids=["jumped over", "a jump"])
+def test_a_site_of_an_unknown_number_behind_code_that_zeros_run_into_leaves_a_gap(between: bytes):
+    code = X86()
+    code.put(between + b"\x0f\x05\xc3")
+    assert not analyse(program(code)).complete
+
+
 @pytest.mark.parametrize("site", [b"\x0f\x05", b"\xcd\x80"], ids=["syscall", "int 0x80"])
 def test_a_site_that_nothing_runs_into_and_zeros_follow_is_data_and_makes_no_gap(site: bytes):
     """The first number in a table in front of a function of GHC's."""
