@@ -235,11 +235,18 @@ class Program:
         return self._incoming.entries(place)
 
     def may_be_gone_to(self, place: Place) -> bool:
-        """Whether code may come to a place inside of a function by its address, taken or computed from another one."""
+        """Whether code may come to a place inside of a function by its address: held in memory, taken or computed.
+
+        Not where jump tables of the function lead there, which hold it. Of Go see `Switches.labels`.
+        """
+        region, address = place.region, place.address
         if not place.at:
             return False
-        label = next(self.taken.label(place.address), None)
-        return label is not None or self.taken.stray(place.region, place.address) is not None
+        at = int(np.searchsorted(self.held, address))
+        held = at < len(self.held) and bool(self.held[at] == address) and not self.is_go(region)
+        if held and place.at not in (self.jumped_to(region) or ()):
+            return True
+        return next(self.taken.label(address), None) is not None or self.taken.stray(region, address) is not None
 
     def keeps_over(self, call: Place, location: Location) -> bool:
         """See `Outlined.keeps`."""

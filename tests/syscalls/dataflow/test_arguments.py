@@ -57,11 +57,18 @@ def test_all_sites_together_say_what_a_call_is_given(assembled: Callable[..., X8
 
 
 @on_x86
-@pytest.mark.parametrize("taken", ["lea .Lin(%rip),%rcx", "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx"])
+@pytest.mark.parametrize(
+    "taken",
+    [
+        "lea .Lin(%rip),%rcx",
+        "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx",
+        ".data; at: .quad .Lin; .text; mov at(%rip),%rcx",
+    ],
+)
 def test_who_goes_to_a_label_by_its_address_may_bring_another_argument(taken: str, tmp_path: Path):
     text = (
         f"test %rdi,%rdi; je f; {taken}; mov %rcx,-8(%rsp); mov (%rsp),%rdi; jmp *-8(%rsp); .p2align 4; "
-        "f: mov $1,%edi; .Lin: mov $1,%esi; mov $41,%eax; syscall; hlt"
+        ".type f,@function; f: mov $1,%edi; .Lin: mov $1,%esi; mov $41,%eax; syscall; hlt; .size f,.-f"
     )
     assert proved(calls(bare(tmp_path, text))) == {1: {1}}
 

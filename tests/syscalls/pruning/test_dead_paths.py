@@ -58,12 +58,15 @@ def test_what_another_function_makes_behind_the_end_of_the_process_counts():
     assert "exit" in made(ends(jumped_over=False), b"")
 
 
+_HELD = ".data; at: .quad .Lin; .text; mov at(%rip),%rcx"
+
+
 @needs_compiler
-@pytest.mark.parametrize("named", ["lea .Lin(%rip),%rcx", "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx"])
+@pytest.mark.parametrize("named", ["lea .Lin(%rip),%rcx", "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx", _HELD])
 def test_who_comes_by_an_address_does_not_pass_what_stands_before_it(named: str, tmp_path: Path):
     text = (
         f"test %rdi,%rdi; je f; {named}; mov %rcx,-8(%rsp); jmp *-8(%rsp); .p2align 4; "
-        "f: mov $231,%eax; syscall; .Lin: mov $60,%eax; syscall; hlt"
+        ".type f,@function; f: mov $231,%eax; syscall; .Lin: mov $60,%eax; syscall; hlt; .size f,.-f"
     )
     assert "exit" in calls(bare(tmp_path, text)).required
 

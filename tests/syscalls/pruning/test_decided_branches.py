@@ -85,8 +85,10 @@ def test_code_to_which_nothing_that_is_seen_leads_is_not_dead(tmp_path: Path):
     assert set(calls(bare(tmp_path, text)).sites) == {"getpid", "pipe"}
 
 
-_LABEL = "; test %esi,%esi; je .Lolder; mov $293,%eax; syscall; {}; .Lolder: mov $22,%eax; syscall; hlt; hlt"
-_JUMPING = "mov (%rsp),%rsi; mov %rcx,-8(%rsp); jmp *-8(%rsp); .p2align 4; f: "
+_LABEL = (
+    "; test %esi,%esi; je .Lolder; mov $293,%eax; syscall; {}; .Lolder: mov $22,%eax; syscall; hlt; hlt; .size f,.-f"
+)
+_JUMPING = "mov (%rsp),%rsi; mov %rcx,-8(%rsp); jmp *-8(%rsp); .p2align 4; .type f,@function; f: "
 _SUM = "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx; " + _JUMPING
 
 
@@ -98,8 +100,9 @@ _SUM = "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx; " + _JUMPING
         _SUM + "mov $1,%esi; .Lin:",
         "lea .Lin(%rip),%rcx; " + _JUMPING + "mov $1,%esi; .Lin:",
         "mov $1,%esi; call f; lea f(%rip),%rcx; " + _JUMPING,
+        ".data; at: .quad .Lin; .text; mov at(%rip),%rcx; " + _JUMPING + "mov $1,%esi; .Lin:",
     ],
-    ids=["behind a jump", "behind padding", "in between", "named", "a function"],
+    ids=["behind a jump", "behind padding", "in between", "named", "a function", "held in memory"],
 )
 def test_who_comes_by_an_address_may_bring_anything(text: str, tmp_path: Path):
     """GCC's ``&&label`` (Labels as Values) may be kept in memory, and gone to from there."""
