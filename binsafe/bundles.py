@@ -111,15 +111,17 @@ def _kind(path: str, tree: Tree) -> str:
     return "unknown" if kind in FORMATS and len(head) < _SMALLEST else kind
 
 
-def _components(one: Bundle, tree: Tree) -> Mapping[int, memoryview]:
-    """The files that the program's signature is about, as far as they are there."""
+def _components(one: Bundle, tree: Tree) -> Mapping[int, memoryview | None]:
+    """The files that the program's signature is about; None for what the bundle lacks.
+
+    What is there in other letters, or as a link that is not followed, is left out: a Mac may find it.
+    """
     places = {
         Slot.INFO_PLIST: one.info_plist,
         Slot.CODE_RESOURCES: one.code_resources,
         Slot.TICKET: one.ticket,
     }
-    found = {slot: tree.read(path) for slot, path in places.items()}
-    return {slot: data for slot, data in found.items() if data is not None}
+    return {slot: tree.read(path) for slot, path in places.items() if tree.is_file(path) or not tree.has(path)}
 
 
 def _signatures(inside: list[Bundle], members: Mapping[str, Report]) -> Mapping[str, tuple[Signature, ...]]:

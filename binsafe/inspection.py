@@ -36,13 +36,13 @@ def inspect(
     syscalls: bool = True,
     listings: bool = False,
     libraries: Libraries | None = None,
-    components: Mapping[int, memoryview] | None = None,
+    components: Mapping[int, memoryview | None] | None = None,
     explain: str | None = None,
 ) -> Report:
     """The report on ``data``, which is what ``artifact`` describes; ``libraries`` are those of a dynamic ELF program.
 
-    ``components`` are the files of a bundle that its program's signature seals, by special slot. ``explain`` is the
-    name of a system call whose way from the program's start is wanted.
+    ``components`` are the files of a bundle that its program's signature seals, by special slot: None for one that
+    the bundle does not have. ``explain`` is the name of a system call whose way from the program's start is wanted.
 
     Never raises for any bytes: what cannot be analysed gives a report with ``analysed`` False, the finding that says
     why, and the verdict "unknown". Without ``syscalls`` that analysis is left out and its fact is None. With

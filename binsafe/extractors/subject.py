@@ -61,7 +61,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         *,
         syscalls: bool = True,
         libraries: Libraries | None = None,
-        components: Mapping[int, memoryview] | None = None,
+        components: Mapping[int, memoryview | None] | None = None,
         explain: str | None = None,
     ) -> Self:
         """Ask the packages below about ``slice_``; ``components`` are the sealed files of its bundle."""

@@ -37,14 +37,15 @@ __all__ = ["NOT_IN_THIS_FILE", "SLACK", "TICKET", "verify"]
 
 
 def verify(
-    slice_: Slice, anchors: "Anchors | None" = None, components: Mapping[int, memoryview] | None = None
+    slice_: Slice, anchors: "Anchors | None" = None, components: Mapping[int, memoryview | None] | None = None
 ) -> Signature:
     """The signature of one slice; ``kind`` is its claim, ``status`` is "valid" only where nothing is left unchecked.
 
     "valid" on a linker-made or ad-hoc signature proves that the bytes are the ones that were signed, and nothing about
     who signed them. ``unverified`` names what is sealed and could not be checked; then the status is "unknown".
     ``anchors`` are the roots that signers must lead to: None means the pinned ones of Apple and Microsoft.
-    ``components`` are the files of a Mach-O's bundle that its signature seals, by special slot.
+    ``components`` are the files of a Mach-O's bundle that its signature seals, by special slot: None for one that the
+    bundle does not have.
     """
     match slice_.format:
         case "mach-o":

@@ -88,9 +88,17 @@ class Tree:
         return frozenset(found)
 
     @cached_property
-    def folded(self) -> frozenset[str]:
-        """All names in small letters: most disks of Macs take all spellings for one."""
+    def _folded(self) -> frozenset[str]:
         return frozenset(path.lower() for path in self.entries)
+
+    def has(self, path: str) -> bool:
+        """Whether there is something of that name, in any letters, for most disks of Macs, or below a link."""
+        small = path.lower()
+        while small not in self._folded:
+            small = small.rpartition("/")[0]
+            if not small:
+                return False
+        return True
 
     @cached_property
     def _decomposed(self) -> dict[str, list[str]]:
@@ -232,7 +240,7 @@ def _bundle(tree: Tree, root: str, base: str, info_plist: str, programs: str, fo
     environment: list[str] = []
     try:
         info = tree.read(info_plist)
-        if info is None and info_plist.lower() in tree.folded:
+        if info is None and tree.has(info_plist):
             raise StructureError("the Info.plist is there in other letters, or as a link that is not followed")
         values = {} if info is None else plist.read(info, "the Info.plist", most=MAX_INFO_BYTES, once=True)
         named = _PROGRAM in values

@@ -5,6 +5,7 @@ bsd/kern/ubc_subr.c. The rules here are stricter where a file could mean two thi
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -42,17 +43,18 @@ _LINKEDIT: Final = "__LINKEDIT"
 
 
 class _Signed(msgspec.Struct, frozen=True, kw_only=True):
-    """A slice, its signature, and the files of its bundle that the signature may seal, by special slot."""
+    """A slice, its signature, the files of its bundle that it may seal, by special slot, and which its bundle lacks."""
 
     slice: Slice
     signature: SuperBlob
     beside: Mapping[int, memoryview]
+    missing: AbstractSet[int]
 
 
-def verify(slice_: Slice, anchors: "Anchors | None", components: Mapping[int, memoryview]) -> Signature:
+def verify(slice_: Slice, anchors: "Anchors | None", components: Mapping[int, memoryview | None]) -> Signature:
     """The signature of a Mach-O slice; absent where it has no LC_CODE_SIGNATURE.
 
-    ``components`` are the files of its bundle that may be sealed, by special slot.
+    ``components`` are the files of its bundle that may be sealed, by special slot; None for one that is not there.
     """
     if slice_.signature_range is None:
         return Signature(kind="none", status="absent")
@@ -63,14 +65,15 @@ def verify(slice_: Slice, anchors: "Anchors | None", components: Mapping[int, me
 
 
 def _verify(
-    slice_: Slice, start: int, size: int, anchors: "Anchors | None", components: Mapping[int, memoryview]
+    slice_: Slice, start: int, size: int, anchors: "Anchors | None", components: Mapping[int, memoryview | None]
 ) -> Signature:
     end = start + size
     if start < 0 or size < 0 or end > len(slice_.data):
         detail = f"the signature at {start:#x} to {end:#x} is not in the {len(slice_.data):#x} bytes of the slice"
         raise StructureError(detail, problem="truncated")
     signature = superblob.read(slice_.data[start:end])
-    code = _Signed(slice=slice_, signature=signature, beside=components)
+    there = {slot: data for slot, data in components.items() if data is not None}
+    code = _Signed(slice=slice_, signature=signature, beside=there, missing=components.keys() - there.keys())
     directories = codedirectory.read_all(signature)
     best = codedirectory.best(directories)
     who = identity.identify(signature, directories, anchors)
@@ -201,8 +204,8 @@ def _hashes(code: _Signed, directory: CodeDirectory) -> Iterator[Problem]:
         name, problem = _special(slot)
         if sealed is None and slot in uncovered:
             yield Problem(id=problem, detail=f"{directory.digest.name}: no hash covers {name}")
-        if sealed is not None and not components and slot in _INSIDE:
-            yield Problem(id=problem, detail=f"{directory.digest.name}: {name} are sealed and missing")
+        if sealed is not None and not components and slot in {*_INSIDE, *code.missing}:
+            yield Problem(id=problem, detail=f"{directory.digest.name}: missing, although sealed: {name}")
         if sealed is not None and any(directory.digest(component) != sealed for component in components):
             yield Problem(id=problem, detail=f"{directory.digest.name}: the hash of {name} is not the signed one")
 
@@ -216,11 +219,13 @@ def _components(code: _Signed, slot: int) -> tuple[memoryview, ...]:
 
 
 def _unverified(code: _Signed, directory: CodeDirectory) -> tuple[str, ...]:
-    """What is sealed and is not in this file: the bundle that it was taken from has it."""
+    """What is sealed and is not in this file: the bundle that it was taken from has it, where none is known here."""
     return tuple(
         f"{_special(slot)[0]} {NOT_IN_THIS_FILE}"
         for slot in superblob.SPECIAL_SLOTS
-        if slot not in _INSIDE and directory.special_hash(slot) is not None and not _components(code, slot)
+        if slot not in {*_INSIDE, *code.missing}
+        and directory.special_hash(slot) is not None
+        and not _components(code, slot)
     )
 
 

@@ -21,6 +21,7 @@ from inspected_bundle import APP, SEAL, found, inspect
 from signed_macho import LINKER_SIGNED, Directory, Recipe, flip
 
 from binsafe.errors import NotAnalysable
+from binsafe.model import Signature
 from binsafe.signatures import seal
 from binsafe.signatures.structure import StructureError
 
@@ -90,8 +91,7 @@ def test_each_change_breaks_the_seal(what: str):
     changed = CHANGES[what]()
     names = {name for name, _ in found(changed)}
     assert "resource-seal" in names, names
-    level = inspect(changed).verdict.level
-    assert level == ("caution" if what == "missing seal" else "danger")
+    assert inspect(changed).verdict.level == "danger"
 
 
 def test_a_second_version_of_a_framework_by_the_same_signer():
@@ -103,6 +103,29 @@ def test_a_second_version_of_a_framework_by_somebody_else():
     """Nothing is wrong with it but that the application's seal names another one."""
     other = Application(recipe=Recipe(directories=(Directory(identifier=b"org.example.other"),))).build()
     assert found(APP | version("B", other)) == {("resource-seal", "high")}
+
+
+@pytest.mark.parametrize("part", [SEAL, "Contents/Info.plist"])
+def test_what_a_program_seals_and_its_bundle_lacks_breaks_its_signature(part: str):
+    """codesign: "code has no resources but signature indicates they must be present"."""
+    rest = {path: one for path, one in APP.items() if path != part}
+    assert main_program(rest).status == "invalid"
+    bare = {path: one for path, one in rest.items() if path != "Contents/MacOS/App"}
+    assert main_program(bare | {"Contents/MacOS/tool": APP["Contents/MacOS/App"]}).status == "unknown", "another's"
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [{SEAL.lower(): APP[SEAL]}, {SEAL: Link("../x")}, {"Contents/_CodeSignature": Link("x")}]
+)
+def test_a_seal_that_a_mac_may_find_is_not_called_missing(elsewhere: dict[str, Content]):
+    rest = {path: one for path, one in APP.items() if path != SEAL}
+    report = inspect(rest | elsewhere)
+    assert (report.verdict.level, main_program(rest | elsewhere).status) == ("caution", "unknown")
+
+
+def main_program(contents: dict[str, Content]) -> Signature:
+    [member] = [one for one in inspect(contents).members if one.path.startswith("Contents/MacOS/")]
+    return member.report.slices[0].signature
 
 
 def test_changed_info_plist_is_named():
