@@ -42,6 +42,13 @@ def _is_old_tar(head: bytes | memoryview) -> bool:
     return tars.is_header(bytes(head[: tars.BLOCK]))
 
 
+def _is_bundle(root: str, files: BundleFiles) -> bool:
+    """Whether a folder is one; if its name does not say so, it takes more than any ``Contents``."""
+    tree = bundles.Tree(files)
+    filled = bundles.is_named(root) or tree.has("Contents/Info.plist") or tree.is_folder("Contents/MacOS")
+    return filled and bundles.find(tree, name=PurePosixPath(root).name) is not None
+
+
 class Watch(msgspec.Struct, frozen=True):
     """What the walk asks and tells while it goes on; all of it may be left as it is."""
 
@@ -128,7 +135,7 @@ class _Walk:
         path, stream = place.path, entry.stream
         root = bundles.outermost(path)
         kept = None if root is None else self._bundles.setdefault(root, BundleFiles(place.budget, place.depth))
-        name = path[len(root or "") + 1 :]
+        name = path[len(bundles.join(root or "", "")) :]
         self._note(path, set_id=entry.set_id)
         if stream is None:
             if entry.kind != "folder":  # of a link Python's zipfile makes a file with the target in it
@@ -197,21 +204,22 @@ class _Walk:
 
     def _bundle(self, root: str, files: BundleFiles) -> None:
         size = sum(len(data) for data in files.data.values())
-        artifact = Artifact(name=root, path=f"{self._artifact.path}/{root}", size=size, sha256=listing(files))
+        shown, place = root or "Contents", bundles.join(self._artifact.path, root).rstrip("/")
+        artifact = Artifact(name=shown, path=place, size=size, sha256=listing(files))
         try:
             report = inspect_bundle(artifact, files, syscalls=self._syscalls, listings=self._listings)
         except NotAnalysable as error:
-            self._trouble(Trouble(error.finding, f"{root}: {error}"))
+            self._trouble(Trouble(error.finding, f"{shown}: {error}"))
         else:
-            self._add(Member(path=root, report=report))
+            self._add(Member(path=shown, report=report))
 
     def _folder(self, root: str, files: BundleFiles) -> None:
         """Look one by one at the files of a folder that has only the name of a bundle."""
-        if files.may_be_one:
+        if files.may_be_one and bundles.is_named(root):
             detail = f"{root} has no layout of a program that is known here: its files were looked at one by one"
             self._trouble(Trouble("archive-entry", detail, lost=False))
         for name, entry in files.entries.items():
-            path, stream = f"{root}/{name}", BytesIO(files.data[name])
+            path, stream = bundles.join(root, name), BytesIO(files.data[name])
             try:
                 if entry.kind == "file":
                     place = _Place(path, f"{path}/", files.budget, files.depth)
@@ -256,8 +264,7 @@ class _Walk:
         """What came of it, once all entries have been seen."""
         while self._bundles:  # a folder with the name of one may hold archives with others
             root, files = self._bundles.popitem()
-            is_bundle = bundles.find(bundles.Tree(files), name=PurePosixPath(root).name) is not None
-            (self._bundle if is_bundle else self._folder)(root, files)
+            (self._bundle if _is_bundle(root, files) else self._folder)(root, files)
         findings = list(notes(self._artifact))
         findings += [finding(Trouble(kind, f"{some}.")) for kind, some in self._troubles.items()]
         if self._scripts.count:

@@ -113,7 +113,7 @@ def _unverified(signature: Signature, says: str) -> Finding:
     if signature.unverified and all(one.endswith(NOT_IN_THIS_FILE) for one in signature.unverified):
         return Finding(
             id="signature-unknown",
-            severity=Severity.LOW,
+            severity=Severity.MEDIUM,  # all that is unknown is: they may have been changed, or taken away
             title="Its signature covers files that are not here",
             detail=f"What is here is as it was signed. It belongs to a bundle: inspect that. Not verified: {what}.",
         )

@@ -31,7 +31,8 @@ SUFFIXES: Final = frozenset(
 """Names of folders that are bundles inside others; at the top a layout is enough, as it is where an Info.plist stands:
 plug-ins of other programs have endings of their own."""
 
-_IN_A_BUNDLE: Final = re.compile(rf"[^/](?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})/", re.IGNORECASE)
+_NAMED: Final = rf"[^/](?i:{'|'.join(map(re.escape, sorted(SUFFIXES)))})(?=/)"
+_IN_A_BUNDLE: Final = re.compile(rf"{_NAMED}|(?=/Contents/)|^(?=Contents/)")
 
 _SHOWN: Final = 200
 """Characters of a variable that are told."""
@@ -166,7 +167,7 @@ def find(tree: Tree, root: str = "", *, name: str | None = None) -> Bundle | Non
         return _bundle(tree, root, base, join(base, "Info.plist"), join(base, "MacOS"), name)
     if (version := _version(tree, root)) is not None:
         return _bundle(tree, root, version, join(version, "Resources/Info.plist"), version, name)
-    if tree.is_file(join(root, "Info.plist")) and suffix(name) in SUFFIXES:
+    if tree.is_file(join(root, "Info.plist")) and is_named(name):
         return _bundle(tree, root, root, join(root, "Info.plist"), root, name)
     return None
 
@@ -186,7 +187,7 @@ def inner(tree: Tree, folder: str) -> Iterator[str]:
     for candidate in tree.folders_below(folder):
         if last is not None and candidate.startswith(f"{last}/"):
             continue
-        named = suffix(candidate) in SUFFIXES or tree.is_file(join(candidate, "Contents/Info.plist"))
+        named = is_named(candidate) or tree.is_file(join(candidate, "Contents/Info.plist"))
         if named and find(tree, candidate) is not None:
             last = candidate
             yield candidate
@@ -203,10 +204,18 @@ def suffix(path: str) -> str:
     return f"{dot}{ending}".lower() if stem and ending else ""
 
 
+def is_named(path: str) -> bool:
+    """Whether a folder is called as a bundle is."""
+    return suffix(path) in SUFFIXES
+
+
 def outermost(path: str) -> str | None:
-    """The first folder of a path that is called as a bundle is; None where there is none."""
+    """The first folder of a path that is called as a bundle is, or has a ``Contents``; None where there is none.
+
+    It is "" for the top: there an archive has ``Contents`` that ditto made without ``--keepParent``.
+    """
     found = _IN_A_BUNDLE.search(path)
-    return path[: found.end() - 1] if found else None
+    return path[: found.end()] if found else None
 
 
 def is_inside(path: str, folders: AbstractSet[str]) -> bool:

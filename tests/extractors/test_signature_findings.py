@@ -52,13 +52,15 @@ def test_a_good_signature_has_no_findings():
     assert findings(Signature(kind="developer-id", status="valid", chain="apple-root")) == {}
 
 
-def test_files_that_are_elsewhere_are_no_doubt_about_the_signer():
+def test_files_that_are_elsewhere_are_no_doubt_about_the_signer_and_not_known_to_be_good():
     from binsafe.signatures import NOT_IN_THIS_FILE
 
     bare = Signature(
         kind="developer-id", status="unknown", chain="apple-root", unverified=(f"the Info.plist {NOT_IN_THIS_FILE}",)
     )
-    assert findings(bare) == {"signature-unknown": Severity.LOW}
+    assert findings(bare) == {"signature-unknown": Severity.MEDIUM}
+    (told,) = signature.extract(subject(minimal(format="mach-o"), signature=bare)).findings
+    assert "covers files that are not here" in told.title
     both = Signature(kind="other", status="unknown", unverified=(*bare.unverified, "its certificates"))
     assert findings(both) == {"signature-unknown": Severity.MEDIUM}
 

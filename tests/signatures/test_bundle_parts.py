@@ -93,11 +93,17 @@ def test_of_long_variables_the_beginning_is_told():
         ("x/.app/tool", None),
         ("x.apple/tool", None),
         ("x.app.d/tool", None),
+        ("Contents/MacOS/tool", ""),
+        ("x.jdk/Contents/My.app/tool", "x.jdk"),
+        ("contents/tool", None),
+        ("x/MyContents/tool", None),
+        ("x/Contents", None),  # a file
     ],
 )
-def test_the_first_folder_that_is_called_as_a_bundle_is(path: str, found: str | None):
+def test_the_first_folder_that_is_called_as_a_bundle_is_or_has_contents(path: str, found: str | None):
     assert bundle.outermost(path) == found
-    assert (found is None) == all(bundle.suffix(part) not in bundle.SUFFIXES for part in path.split("/")[:-1])
+    named = {part for part in path.split("/")[:-1] if bundle.suffix(part) in bundle.SUFFIXES}
+    assert (found is None) == (not named and "Contents" not in path.split("/")[:-1])
 
 
 def repeating(*keys: str, depth: int = 60) -> bytes:
