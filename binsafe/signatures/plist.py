@@ -1,6 +1,7 @@
 """Property lists out of hostile files: Apple's key-value format, as XML or binary."""
 
 import plistlib
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final
@@ -18,6 +19,14 @@ _MOST_REPEATED: Final = 16 * 1024**2
 """Values and letters of a long list that may so come on top of its bytes: each takes a moment."""
 _END: Final = object()
 
+_BINARY: Final = b"bplist00"
+_PROLOG: Final = re.compile(
+    rb"((?:\xef\xbb\xbf)?(?:<\?xml.*?\?>)?)(?:[ \t\r\n]|<!--(?!-?>).*?-->|<\?.*?\?>|<!DOCTYPE[^>\[]*>)*+", re.DOTALL
+)
+"""What stands before it. CoreFoundation skips that (CFPropertyList.c, ``parseXMLPropertyList``) where XML has rules:
+a declaration comes first, and in a comment are no two hyphens. The encoding that one names counts only if it does come
+first. Comments that some parsers end where they begin (``<!-->``) are left for the objection that XML has to them."""
+
 
 class _Once(dict[Any, Any]):
     """A dictionary in which a name may stand once."""
@@ -33,7 +42,8 @@ def read(
 ) -> dict[Any, Any]:
     """The dictionary that a property list of at most ``most`` bytes holds.
 
-    With ``once`` a name may stand in a dictionary once: of two values, parsers take the first or the last.
+    ``xml_only`` is for what must be XML to the letter. With ``once`` a name may stand in a dictionary once: of two
+    values, parsers take the first or the last.
 
     Raises:
         StructureError: too large, unreadable, with XML entities of its own, no dictionary, or one without an end.
@@ -43,8 +53,12 @@ def read(
     content = bytes(data)
     if b"<!ENTITY" in content:
         raise StructureError(f"{what} declares XML entities")
+    binary = content.startswith(_BINARY) and not xml_only
+    if not binary and not xml_only:
+        content = _PROLOG.sub(rb"\1", content, count=1)
     try:
-        values = plistlib.loads(content, fmt=plistlib.FMT_XML if xml_only else None, dict_type=_Once if once else dict)
+        form = plistlib.FMT_BINARY if binary else plistlib.FMT_XML
+        values = plistlib.loads(content, fmt=form, dict_type=_Once if once else dict)
     except Exception as error:  # plistlib lets KeyError, IndexError, ExpatError, RecursionError and more through
         raise StructureError(f"{what} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(values, dict):

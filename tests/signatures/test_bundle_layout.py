@@ -1,6 +1,7 @@
 """Where a bundle has its parts, and what its Info.plist may say of them."""
 
 import plistlib
+import time
 
 import pytest
 from built_bundle import (
@@ -64,6 +65,43 @@ def test_info_plist_that_only_a_mac_finds(there: str):
 @pytest.mark.parametrize("content", [b"", b"junk", b"bplist00" + b"\xff" * 40, plistlib.dumps([1])])
 def test_info_plist_that_is_none(content: bytes):
     assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": content})
+
+
+XML, DOCTYPE = b'<?xml version="1.0" encoding="UTF-8"?>\n', b'<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "x">'
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"<!-- by us -->",
+        b"<!-- by us -->\n" + XML + DOCTYPE,
+        XML + b"<!-- by us -->" + DOCTYPE,
+        XML + b"<!------ by us ------>\n<!-- -- -->" + DOCTYPE + b"<!-- a -- b -->",
+        b"\xef\xbb\xbf" + XML + b"<!-- by us -- -->",
+        b"\n" + XML,
+        DOCTYPE,
+        b"<!-- -->" + XML.replace(b"UTF-8", b"UTF-16"),
+    ],
+)
+def test_info_plist_that_begins_with_a_comment(start: bytes):
+    """CoreFoundation skips all of that, and with it a declaration that does not come first."""
+    rest = f'<plist version="1.0"><dict>{PROGRAM.format("App")}</dict></plist>'.encode()
+    assert ("malformed", "medium") not in found(APP | {"Contents/Info.plist": start + rest})
+
+
+@pytest.mark.parametrize(
+    "start", [b"<!-- by us", b"<!--><!-- -->", b"<!---><!-- -->", b"<!-- --><!ENTITY a 'b'>", b"x"]
+)
+def test_info_plist_that_begins_with_what_is_no_comment_for_all(start: bytes):
+    rest = f'<plist version="1.0"><dict>{PROGRAM.format("App")}</dict></plist>'.encode()
+    assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": start + rest})
+
+
+def test_very_many_comments_take_no_time():
+    before = time.process_time()
+    assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": b"<??>" * 1_000_000})
+    assert ("malformed", "medium") in found(APP | {"Contents/Info.plist": b"<!--x" * 800_000})
+    assert time.process_time() - before < 10
 
 
 def test_flat_and_versioned_layouts_and_what_is_no_bundle():
