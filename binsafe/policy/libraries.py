@@ -96,11 +96,12 @@ def _relative(slice_report: SliceReport) -> Iterator[str]:
 
 
 def _has_search_path(name: str, rpaths: tuple[str, ...]) -> bool:
-    """Whether a folder that is named by its whole path may have it."""
-    folders = {rpath.rstrip("/") for rpath in rpaths if rpath.startswith("/")}
-    if folders <= {_SWIFTS_FOLDER}:
-        return bool(folders) and name.startswith(_SWIFTS_NAME)
-    return name.startswith("@rpath/")
+    """Whether it lies in a folder that is named by its whole path, and not perhaps beside the program."""
+    folders = {rpath.rstrip("/") for rpath in rpaths}
+    if _SWIFTS_FOLDER in folders and name.startswith(_SWIFTS_NAME):
+        return True
+    others = folders - {_SWIFTS_FOLDER}
+    return name.startswith("@rpath/") and bool(others) and all(folder.startswith("/") for folder in others)
 
 
 def _is_path(path: str) -> bool:

@@ -97,12 +97,15 @@ def test_files_that_run_with_the_program_are_those_that_were_hashed():
 
 
 def test_libraries_that_a_mac_looks_for_beside_the_program():
-    """Those that it does not start without, unless a search path of the system's may have them."""
+    """Those that it does not start without, unless they are looked for elsewhere alone."""
     named = (("@rpath/a.dylib", "load"), ("@loader_path/b.dylib", "reexport"), ("@rpath/c.dylib", "weak"))
     libraries = tuple(Library(name=name, kind=kind) for name, kind in named)
     for rpaths, missing in (
         (("@loader_path",), ["@rpath/a.dylib", "@loader_path/b.dylib"]),
-        (("@loader_path", "/opt/lib"), ["@loader_path/b.dylib"]),
+        (("@loader_path", "/opt/lib"), ["@rpath/a.dylib", "@loader_path/b.dylib"]),
+        (("/opt/lib", "/usr/lib/swift", "@executable_path/../lib"), ["@rpath/a.dylib", "@loader_path/b.dylib"]),
+        (("/opt/lib", "/usr/lib/swift"), ["@loader_path/b.dylib"]),
+        (("/usr/lib/swift/",), ["@rpath/a.dylib", "@loader_path/b.dylib"]),
         (("@loader_path", "/usr/lib/swift"), ["@rpath/a.dylib", "@loader_path/b.dylib"]),
     ):
         policy = policy_of(system="macos", arch="arm64", libraries=libraries, rpaths=rpaths)
@@ -111,7 +114,12 @@ def test_libraries_that_a_mac_looks_for_beside_the_program():
 
 def test_swifts_libraries_are_the_systems():
     swift = (Library(name="@rpath/libswiftCore.dylib", kind="load"),)
-    for rpaths, missing in ((("/usr/lib/swift", "@loader_path"), []), (("@loader_path",), [swift[0].name])):
+    for rpaths, missing in (
+        (("/usr/lib/swift", "@loader_path"), []),
+        (("/opt/lib", "@loader_path", "/usr/lib/swift"), []),
+        (("/opt/lib", "@loader_path"), [swift[0].name]),
+        (("@loader_path",), [swift[0].name]),
+    ):
         assert looked_for_beside(policy_of(system="macos", libraries=swift, rpaths=rpaths)) == missing
 
 
