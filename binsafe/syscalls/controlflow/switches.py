@@ -117,7 +117,7 @@ def _through_tables(program: "Program", region: Region, labels: Callable[[Region
     read = {*chain(*places)}
     loose = {base: indices for base, indices in _named(program, region).items() if base not in read}
     unseen = known.unread | jumps - tables.keys()
-    held = labels(region) if unseen or not jumps else set[int]()
+    held = labels(region) if unseen else labels(region) - known.inside.keys()
     own = (indices for base, indices in loose.items() if region.start in _takers(program, base))
     ways = {**dict.fromkeys(chain(*loose.values()), ()), **known.inside}
     for at in chain(held, *own):  # any jump that is not seen may lead there

@@ -36,3 +36,16 @@ def test_a_label_that_another_function_jumps_to_is_no_part_of_the_code_before(tm
     thunk = "thunk: call 2f; 1: pause; lfence; jmp 1b; 2: mov %rcx,(%rsp); ret"
     text = f"{POINTED.replace('jmp *%rcx', 'jmp thunk')}; {thunk}; {LABELS}"
     assert not calls(bare(tmp_path, text)).complete
+
+
+def test_a_label_that_memory_holds_for_another_function_is_one_beside_jump_tables_that_are_read(tmp_path: Path):
+    """That function brings a number of its own."""
+    switch = (
+        "f: mov %edi,%edi; lea table(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; jmp *%rax; "
+        ".Lone: mov $39,%eax; jmp .Lin; .Ltwo: mov $163,%eax; .Lin: syscall; hlt; .type f,@function; .size f,.-f; "
+        ".section .rodata; .balign 4; table: .long .Lone-table,.Ltwo-table; .text"
+    )
+    held = ".data; .balign 8; at: .quad {}; .text; mov at(%rip),%rcx; mov $41,%eax; jmp *%rcx; .p2align 4"
+    start = f"mov (%rsp),%rdi; cmp $1,%rdi; jbe f; {{}}; {switch}"
+    assert calls(bare(tmp_path, start.format(held.format(".Lone")))).complete
+    assert not calls(bare(tmp_path, start.format(held.format(".Lin")))).complete
