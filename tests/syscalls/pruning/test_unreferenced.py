@@ -48,6 +48,17 @@ def test_a_table_of_its_own_jumps_keeps_no_function(tmp_path: Path, options: tup
     assert not _runs(tmp_path, labels + _PLAIN, *options)
 
 
+@pytest.mark.parametrize("runs", [False, True], ids=["alone", "with-another"])
+def test_a_table_of_its_own_jumps_is_named_by_no_other_function(tmp_path: Path, runs: bool):
+    labels = """
+        __asm__(".data\\n.balign 8\\nplaces: .quad inner, inner\\n.text");
+        KEPT long jumping(long n) {
+            __asm__ volatile("lea places(%%rip), %%rax; .skip 16, 0x90; inner: nop" ::: "rax"); return unused(n);
+        }"""
+    going = _ASM.format('"mov places + 8(%%rip), %%rax; call *%%rax"') if runs else _PLAIN
+    assert _runs(tmp_path, labels + going, "-fno-pie", "-no-pie") is runs
+
+
 def test_in_programs_of_other_libraries_all_functions_count(tmp_path: Path):
     assert "acct" in freestanding(tmp_path, (_OF_GLIBC % _PLAIN).replace("GLIBC_TUNABLES", "")).required
 
@@ -104,11 +115,15 @@ def test_a_function_at_a_distance_from_another_is_kept(tmp_path: Path, options: 
         _BETWEEN + _ASM.format('"lea between(%%rip), %%rax; add 16(%%rax), %%rax; call *%%rax"'),
         _BETWEEN + _ASM.format('"mov $between, %%eax; add 16(%%rax), %%rax; call *%%rax"'),
         _RELATIVE + _PLAIN,
+        '__asm__(".cfi_startproc\\n.cfi_personality 0x1b, unused\\nret\\n.cfi_endproc");' + _PLAIN,
+        '__asm__(".data\\n.balign 4\\n.long unused + 1 - .\\n.text");' + _PLAIN,
+        '__asm__(".data\\n.balign 4\\n.long unused - 1 - .\\n.text");' + _PLAIN,
     ],
     ids=[
         "call", "value", "pointer", "packed", "own-distance", "table", "addr32", "bnd", "branch", "jump", "inside",
         "from-unknown-code", "initialiser", "behind-its-first-instruction",
         "table-in-code", "table-by-its-address", "relative-virtual-table",
+        "personality", "second-byte", "padding-before-it",
     ],
 )  # fmt: skip
 def test_whatever_leads_to_a_function_keeps_it(tmp_path: Path, source: str):
@@ -144,6 +159,34 @@ def test_whatever_leads_to_a_function_keeps_it(tmp_path: Path, source: str):
 )
 def test_and_in_position_independent_ones(tmp_path: Path, source: str):
     assert _runs(tmp_path, source, *_PIE)
+
+
+def test_a_function_that_others_can_look_up_is_kept(tmp_path: Path):
+    assert _runs(tmp_path, _PLAIN, *_PIE, "-Wl,--export-dynamic")
+
+
+def test_all_that_a_function_leads_to_is_kept(tmp_path: Path):
+    both = """
+        KEPT long second(long n) { return call(153, n, 0, 0); }
+        KEPT long both(long n) { return unused(n) + second(n); }
+        OUTLINE static long run(long n) { return both(n); }"""
+    assert {"acct", "vhangup"} <= set(freestanding(tmp_path, _OF_GLIBC % both).required)
+
+
+def test_a_function_that_is_far_from_the_start_is_kept(tmp_path: Path):
+    """It is not followed through so many others. Numbers in the file's header seem to name what is first and last."""
+    apart = '__asm__ volatile(".skip 0x2000, 0x90");'
+    first = f"KEPT long before(long n) {{ {apart} return n; }}"
+    names = [f"step{number}" for number in range(140)]
+    steps = zip(names, ["unused", *names], strict=False)
+    chain = "".join(f"KEPT long {name}(long n) {{ return {called}(n + 1) + n; }}" for name, called in steps)
+    run = f"OUTLINE static long run(long n) {{ n = {names[-1]}(n); {apart} return n; }}"
+    assert _runs(tmp_path, first + chain + run)
+
+
+def test_code_of_which_the_unwinder_is_told_nothing_is_kept(tmp_path: Path):
+    code = '__asm__("hidden: mov $153, %eax\\nsyscall\\nret");'
+    assert "vhangup" in freestanding(tmp_path, _OF_GLIBC % (code + _PLAIN)).required
 
 
 _FUNCTIONS = """
@@ -241,8 +284,12 @@ def test_what_only_looks_like_its_address_keeps_no_function(tmp_path: Path, star
     assert ("acct" in found.required) is runs
 
 
-@pytest.mark.parametrize(("table", "runs"), [("table", False), ("table + 4", True)])
-def test_entries_of_a_table_of_jumps_count_from_the_table_alone(tmp_path: Path, table: str, runs: bool):
+@pytest.mark.parametrize(
+    ("table", "other", "runs"),
+    [("table", "nop", False), ("table + 4", "nop", True), ("table", "lea table(%%rip), %0", True)],
+    ids=["its-own", "behind-its-first", "of-two"],
+)
+def test_entries_of_a_table_of_jumps_count_from_the_table_alone(tmp_path: Path, table: str, other: str, runs: bool):
     jumping = """
         .type jumping, @function
         jumping: .cfi_startproc
@@ -269,6 +316,6 @@ def test_entries_of_a_table_of_jumps_count_from_the_table_alone(tmp_path: Path, 
     """.replace("{table}", table)
     text = "\\n".join(line.strip() for line in jumping.split("\n"))
     source = _OF_GLIBC % f'__asm__("{text}");long jumping(long);'
-    source += "OUTLINE static long run(long n) { return jumping(n); }"
+    source += f'OUTLINE static long run(long n) {{ __asm__ volatile("{other}" : "+a"(n)); return jumping(n); }}'
     source = source.replace("KEPT long unused(long n) { return call(163", "KEPT long other(long n) { return call(39")
     assert ("acct" in freestanding(tmp_path, source, *_PIE).required) is runs
