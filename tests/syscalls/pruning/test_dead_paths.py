@@ -58,6 +58,12 @@ def test_what_another_function_makes_behind_the_end_of_the_process_counts():
     assert "exit" in made(ends(jumped_over=False), b"")
 
 
+@needs_compiler
+def test_code_runs_behind_what_ends_the_process_or_does_something_else(tmp_path: Path):
+    text = "mov $231,%eax; test %rdi,%rdi; je 1f; mov $39,%eax; 1: syscall; mov $60,%eax; syscall; hlt"
+    assert "exit" in calls(bare(tmp_path, text)).required
+
+
 _HELD = ".data; at: .quad .Lin; .text; mov at(%rip),%rcx"
 
 
@@ -103,6 +109,7 @@ def test_priorities_are_left_alone_where_no_mutex_asks_for_it():
     [
         (asks(), b"", "not glibc"),
         (asks(extra=CLEARS_PROTOCOL), GLIBC, "a protocol is set"),
+        (asks(extra=b"\xeb\x04\xff\xff\xff\xcf"), GLIBC, "what a jump leads over may set a protocol"),
         (asks(between=b"\x90"), GLIBC, "the caller is not glibc's"),
         (asks(twice=True), GLIBC, "another calls it, too"),
         (asks(taken=True), GLIBC, "its address is taken"),
@@ -172,19 +179,31 @@ def test_a_mutex_with_attributes_raises_no_priorities(tmp_path: Path, does: str,
 
 
 @needs_compiler
-@pytest.mark.parametrize(("number", "expected"), [(39, set()), (435, {"exit", "sched_yield"})])
-def test_a_program_that_makes_threads_by_clone3_alone_has_their_calls(tmp_path: Path, number: int, expected: set[str]):
-    """The flags that say whether it is a thread are in memory."""
+@pytest.mark.parametrize(
+    ("number", "first", "makes_threads"),
+    [
+        (39, "given", False),
+        (435, "given", True),
+        (56, "given", True),
+        (56, "0x3d0f00L", True),
+        (56, "0x11L", False),
+    ],
+    ids=["other", "clone3", "clone-with-unknown-flags", "clone-of-a-thread", "clone-of-a-process"],
+)
+def test_a_program_that_makes_threads_itself_has_their_calls(
+    tmp_path: Path, number: int, first: str, makes_threads: bool
+):
+    """The flags that say whether it is a thread ``clone3`` reads from memory."""
     source = f"""
     int main(void) {{
         unsigned long given[11] = {{0x3d0f00}};
         long result;
-        __asm__ volatile("syscall" : "=a"(result) : "a"({number}L), "D"(given), "S"(88L) : "rcx", "r11", "memory");
+        __asm__ volatile("syscall" : "=a"(result) : "a"({number}L), "D"({first}), "S"(88L) : "rcx", "r11", "memory");
         return result;
     }}
     """
     found = calls(build(tmp_path, "program", source, "-static", "-s"))
-    assert {"exit", "sched_yield"} & set(found.required) == expected
+    assert {"exit", "sched_yield"} & set(found.required) == ({"exit", "sched_yield"} if makes_threads else set())
 
 
 @needs_compiler

@@ -192,10 +192,10 @@ def test_code_of_which_the_unwinder_is_told_nothing_is_kept(tmp_path: Path):
 _FUNCTIONS = """
     .type dead, @function
     dead: .cfi_startproc\\n {dead}\\n .cfi_endproc
-    .size dead, . - dead
     .type unused, @function
     unused: .cfi_startproc\\n {begin}\\n mov $163, %eax\\n syscall\\n ret\\n .cfi_endproc
     .size unused, . - unused
+    .text
 """
 
 
@@ -224,8 +224,13 @@ def test_code_that_goes_on_into_a_function_keeps_it(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("dead", "called"),
-    [("call back", "dead"), ("ret\\n .cfi_endproc\\n hidden: nop\\n .cfi_startproc", "hidden")],
-    ids=["behind-a-call", "between-functions"],
+    [
+        ("call back", "dead"),
+        ("test %edi, %edi\\n jne back", "dead"),
+        ("ret\\n .cfi_endproc\\n hidden: nop\\n .cfi_startproc", "hidden"),
+        ('ret\\n .cfi_endproc\\n .section .init, \\"ax\\"\\n hidden: nop\\n .cfi_startproc', "hidden"),
+    ],
+    ids=["behind-a-call", "behind-a-branch", "between-functions", "before-all-functions"],
 )
 def test_what_is_before_a_function_keeps_it_where_control_goes_on(tmp_path: Path, dead: str, called: str):
     text = "\\n".join(line.strip() for line in _FUNCTIONS.format(dead=dead, begin="nop").split("\n"))
