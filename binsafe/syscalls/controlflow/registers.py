@@ -7,6 +7,7 @@ the function is seen, and its address does not count as taken.
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
+from binsafe.syscalls.controlflow.data_sums import is_of_data
 from binsafe.syscalls.controlflow.leftovers import is_left_to, leaves_unknown, led_to
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
@@ -187,7 +188,10 @@ def _following(program: "Program", region: Region, held: _Held) -> list[_Held]:
 
 
 def is_summed(program: "Program", place: Place) -> bool:
-    """Whether something unknown is added to the address that the instruction at ``place`` completes, or to a copy."""
+    """Whether something unknown is added to the address that the instruction at ``place`` completes, or to a copy.
+
+    What makes an address of data of it is left out, see `data_sums`.
+    """
     region, at = place.region, place.at
     machine, instructions = region.machine, region.instructions
     register = machine.takes(instructions, at)
@@ -203,6 +207,7 @@ def is_summed(program: "Program", place: Place) -> bool:
             continue
         seen.add((here, held))
         summed = here in behind and machine.adds(instructions, here, held)
+        summed = summed and not is_of_data(program, Place(region, here), held)
         flow = region.leaving(here)
         called = flow is Flow.CALL
         gone = machine.use(instructions, here, held, at, wide=False) is Use.FILLED

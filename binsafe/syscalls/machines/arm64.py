@@ -88,6 +88,7 @@ class Arm64:
     spellings = staticmethod(addresses.spellings)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
+    sum_with = staticmethod(addresses.sum_with)
     adds_to_loaded = staticmethod(addresses.adds_to_loaded)
     copied = staticmethod(addresses.copied)
     changes = staticmethod(addresses.changes)

@@ -82,6 +82,10 @@ def adds(instructions: Instructions, at: int, register: str) -> bool:
     return name in {"add", "sub"} and takes and not second.startswith("#")
 
 
+def sum_with(instructions: Instructions, at: int, register: str) -> None:
+    """See `Machine.sum_with`: no instruction adds a constant and a register."""
+
+
 def adds_to_loaded(instructions: Instructions, at: int, straight: int) -> bool:  # noqa: ARG001 - never
     """See `Machine.adds_to_loaded`: no instruction holds a whole address."""
     return False

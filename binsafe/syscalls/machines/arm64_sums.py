@@ -34,7 +34,7 @@ def sums(start: int, words: Words, taking: Edges) -> Sums:
     calls = np.flatnonzero((words >> 26 == 0b100101) | (words & 0xFFFF_FC1F == 0xD63F_0000))
     parts = (held.chosen(slice(first, first + _AT_ONCE)) for first in range(0, len(held.starts), _AT_ONCE))
     found = (_of_held(start, words, part, calls) for part in parts)
-    return all_of(Sums(*[Edges(calls[:0], calls[:0])] * 2), *found).inside(start, end)
+    return all_of(Sums(*[Edges(calls[:0], calls[:0])] * 3), *found).inside(start, end)
 
 
 def changed_returns(start: int, words: Words) -> Iterator[int]:
@@ -110,7 +110,8 @@ def _added(start: int, words: Words, held: Held, which: Addresses, at: Addresses
     sums = held.addresses[which[constant]] + np.where(word[constant] >> 30 & 1, -amount, amount)
     unknown = distinct(which[(word & 0x9F00_0000 == 0x8B00_0000) & (first | second)])
     known = Edges(start + 4 * at[constant], sums)
-    return Sums(known, Edges(start + 4 * held.starts[unknown], held.addresses[unknown]))
+    nothing = Edges(unknown[:0], unknown[:0])
+    return Sums(known, Edges(start + 4 * held.starts[unknown], held.addresses[unknown]), nothing)
 
 
 def _copied(words: Words, held: Held, which: Addresses, at: Addresses) -> Held:

@@ -15,11 +15,17 @@ class Sums(NamedTuple):
     """From an instruction that adds a constant to an address, to the sum."""
     unknown: Edges
     """From an instruction that computes an address to which something unknown is added later, to that address."""
+    data: Edges
+    """From an instruction that adds a constant and something unknown, to the sum of address and constant: no code."""
 
     def inside(self, start: int, end: int) -> "Sums":
-        """Without the known sums that lie outside of a range of addresses."""
-        kept = (self.known.targets >= start) & (self.known.targets < end)
-        return self._replace(known=Edges(self.known.sources[kept], self.known.targets[kept]))
+        """With the known sums that lie in a range of addresses, and those of data that do not."""
+
+        def chosen(edges: Edges, *, inside: bool) -> Edges:
+            kept = ((edges.targets >= start) & (edges.targets < end)) == inside
+            return Edges(edges.sources[kept], edges.targets[kept])
+
+        return self._replace(known=chosen(self.known, inside=True), data=chosen(self.data, inside=False))
 
 
 def all_of(*sums: Sums) -> Sums:

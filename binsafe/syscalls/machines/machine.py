@@ -249,6 +249,12 @@ class Machine(Protocol):
     def adds(self, instructions: Instructions, at: int, register: str) -> bool:
         """Whether an instruction adds what a register holds and what is not known."""
 
+    def sum_with(self, instructions: Instructions, at: int, register: str) -> tuple[str, int] | None:
+        """The register that an instruction gives the sum of what ``register`` holds, another one and a constant.
+
+        With that constant; None for all instructions but those that assembler adds offsets to addresses with.
+        """
+
     def adds_to_loaded(self, instructions: Instructions, at: int, straight: int) -> bool:
         """Whether an instruction adds an address to what was loaded from memory; ``straight`` is as for `named`."""
 

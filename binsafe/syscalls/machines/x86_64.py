@@ -83,6 +83,7 @@ class X86_64:  # noqa: N801 - the processor's own name
     spellings = staticmethod(addresses.spellings)
     use = staticmethod(addresses.use)
     adds = staticmethod(addresses.adds)
+    sum_with = staticmethod(addresses.sum_with)
     adds_to_loaded = staticmethod(addresses.adds_to_loaded)
     copied = staticmethod(addresses.copied)
     changes = staticmethod(addresses.changes)

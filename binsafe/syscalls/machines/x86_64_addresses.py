@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from binsafe.syscalls.decoding.decode import Instruction, Instructions
+from binsafe.syscalls.decoding.operands import Memory, Register, from_text
 from binsafe.syscalls.machines import x86_64_values as values
 from binsafe.syscalls.machines.machine import Use
 from binsafe.syscalls.machines.x86_64_registers import REGISTERS, general
@@ -28,7 +29,7 @@ _BY_KERNEL = frozenset({"rcx", "r11"})
 _PAIRED = frozenset({"cmpxchg8b", "cmpxchg16b"})
 _PAIR = frozenset({"rbx", "rcx"})
 """What ``cmpxchg16b`` stores without naming it (SDM volume 2); ``cmpxchg8b``, their lower halves."""
-_HALF = 32
+_HALF, _WHOLE = 32, 64
 _IN_MEMORY = re.compile(r"\[[^]]*\]")
 _ADDRESSES = frozenset({"lea", "call", "jmp"})
 """What uses an address in brackets for more than to read or write there."""
@@ -139,6 +140,20 @@ def _counts(instructions: Instructions, at: int, register: str) -> bool:
     setting = next(ends, at)
     named = instructions.operands(setting).startswith(f"{subtracted}, [rip ")
     return names[setting] == "lea" and named
+
+
+def sum_with(instructions: Instructions, at: int, register: str) -> tuple[str, int] | None:
+    """See `Machine.sum_with`: ``lea``, and ``add`` of something to the register or of the register to another one."""
+    name, operands = instructions.names[at], from_text(instructions.operands(at))
+    if name not in {"lea", "add"} or not isinstance(to := operands[0], Register) or general(to.name)[1] != _WHOLE:
+        return None
+    if name == "add":
+        return (to.name, 0) if register == to.name or operands[1] == Register(register) else None
+    memory = operands[1]
+    if not isinstance(memory, Memory) or (memory.base, memory.indexed).count(register) != 1:
+        return None
+    once = memory.base == register or memory.scale == 1
+    return (to.name, memory.displacement) if once else None
 
 
 def adds_to_loaded(instructions: Instructions, at: int, straight: int) -> bool:

@@ -18,7 +18,7 @@ from binsafe.syscalls.machines.edges import Addresses, Edges
 from binsafe.syscalls.machines.held import Held
 from binsafe.syscalls.sets import firsts
 
-LONGEST = 7
+LONGEST = 8
 """Bytes that are read of each instruction."""
 STACK_WINDOW = 40
 """Bytes behind a ``push`` in which its ``pop`` is looked for, and what changes the pushed value."""

@@ -18,6 +18,7 @@ from binsafe.syscalls.machines.edges import (
     LOADED,
     LOADED_WIDE,
     LOADED_WIDEST,
+    MAYBE_TAKEN,
     SUMMED,
     TAKEN,
     Addresses,
@@ -120,12 +121,11 @@ def references(code: CodeRange, *, fixed: bool) -> References:
     leas = Edges(sources[prefixed], targets[prefixed])
     added = sums(code, leas, fixed=fixed)
     taken = joined(large_model.references(code, leas), added.known)
-    summed = added.unknown
-    of_sums = np.full(len(taken.sources), TAKEN, np.int8), np.full(len(summed.sources), SUMMED, np.int8)
+    more = ((taken, TAKEN), (added.unknown, SUMMED), (added.data, MAYBE_TAKEN))
     return References(
-        np.concatenate([sources, taken.sources, summed.sources]),
-        np.concatenate([targets, taken.targets, summed.targets]),
-        np.concatenate([uses, *of_sums]),
+        np.concatenate([sources, *(edges.sources for edges, _ in more)]),
+        np.concatenate([targets, *(edges.targets for edges, _ in more)]),
+        np.concatenate([uses, *(np.full(len(edges.sources), use, np.int8) for edges, use in more)]),
     )
 
 

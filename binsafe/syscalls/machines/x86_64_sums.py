@@ -30,6 +30,8 @@ _KEPT = np.array([register in {3, 5, 12, 13, 14, 15} for register in range(16)])
 """Register -> whether callees keep it: rbx, rbp, r12 to r15."""
 _NO_INDEX = _SIB_FOLLOWS = 4
 """As SIB.index: there is none. As ModRM.rm: a SIB byte follows (SDM volume 2, table 2-5)."""
+_FOUR_BYTES = 2
+"""As ModRM.mod: a displacement of so many follows, behind the SIB byte."""
 _ADD_TO, _ADD_FROM, _SUB_TO, _SUB_FROM = 0x01, 0x03, 0x29, 0x2B
 _ADDING = np.zeros(256, np.bool_)
 _ADDING[[_ADD_TO, _ADD_FROM, _SUB_TO, _SUB_FROM, 0x81, 0x83, 0xFF]] = True
@@ -61,11 +63,11 @@ def sums(code: CodeRange, leas: Edges, *, fixed: bool) -> Sums:
     calls = held_by.calls(code)
     nothing = Edges(calls[:0], calls[:0])
     ways = [held_by.by_lea(code, leas), held_by.by_return_address(code, calls)]
-    found = [Sums(nothing, nothing)]
+    found = [Sums(nothing, nothing, nothing)]
     if fixed:
         constants = held_by.constants(code)
         ways.append(held_by.by_constant(code, constants))
-        found.append(Sums(nothing, _to_constants(code, constants)))
+        found.append(Sums(nothing, _to_constants(code, constants), nothing))
     held = together(*ways)
     reach = range(_NEAR, _FAR if len(held.starts) * _FAR < _PASSES * len(code.data) else _NEAR)
     parts = (held.chosen(slice(first, first + _AT_ONCE)) for first in range(0, len(held.starts), _AT_ONCE))
@@ -110,11 +112,22 @@ def _candidates(data: Bytes, which: Addresses, at: Addresses) -> tuple[Addresses
 def _added(code: CodeRange, held: Held, which: Addresses, at: Addresses) -> Sums:
     """What the instructions at offsets ``at`` add to the register of the ``which``-th row of ``held``."""
     data, registers = code.array(), held.registers[which]
-    unknown = distinct(which[_adds_unknown(data, at, registers)])
+    adding = _adds_unknown(data, at, registers)
+    unknown = distinct(which[adding])
+    counted = _counted_from(code, at[adding], held.addresses[which[adding]])
     alone = data[at] & (0xFF - REX_R) == REX_W | registers >> 3
     which, at = which[alone], at[alone]
     known = _constant_sums(code, at, held.registers[which] & 7, held.addresses[which])
-    return Sums(known, Edges(code.address + held.starts[unknown], held.addresses[unknown]))
+    return Sums(known, Edges(code.address + held.starts[unknown], held.addresses[unknown]), counted)
+
+
+def _counted_from(code: CodeRange, at: Addresses, held: Addresses) -> Edges:
+    """The sums of addresses and the four bytes that ``lea`` of two registers adds as well."""
+    data = code.array()
+    found = (data[at + 1] == LEA) & (data[at + 2] >> 6 == _FOUR_BYTES)
+    at = at[found]
+    words = held_by.word(code, at + 4).astype(np.int32)
+    return Edges(code.address + at, held[found] + words)
 
 
 def _adds_unknown(data: Bytes, at: Addresses, registers: Addresses) -> NDArray[np.bool_]:
@@ -167,7 +180,8 @@ def _on_stack(code: CodeRange, held: Held, pushing: Addresses, behind: Addresses
     opcode, modrm, sib = (data[behind[row, column] + by] for by in range(1, 4))
     adds = _ADDING[opcode] & (modrm & 0xC7 == _STACK_TOP) & (sib == _SIB_STACK)
     which = pushing[row[adds]]
-    return Sums(Edges(which[:0], which[:0]), Edges(code.address + held.starts[which], held.addresses[which]))
+    nothing = Edges(which[:0], which[:0])
+    return Sums(nothing, Edges(code.address + held.starts[which], held.addresses[which]), nothing)
 
 
 def _to_constants(code: CodeRange, constants: Addresses) -> Edges:

@@ -38,7 +38,7 @@ def _bases(memory: Memory) -> tuple[tuple[Source, ...], Moved | None]:
     names = [each for each in (memory.base, memory.indexed) if each]
     if not memory.indexed or any(general(each)[1] != 64 for each in names):
         return (), None
-    behind = (Operation("add", memory.displacement),) if memory.displacement else ()
+    behind = _behind(memory)
     if memory.scale == 1:
         return tuple(Moved(each, behind) for each in names), None
     if memory.scale != memory.size:
@@ -47,13 +47,17 @@ def _bases(memory: Memory) -> tuple[tuple[Source, ...], Moved | None]:
 
 
 def summands(instructions: Instructions, at: int) -> tuple[Moved, Moved] | None:
-    """See `Machine.summands`: ``add``, and ``lea`` of two registers."""
+    """See `Machine.summands`: ``add``, and ``lea`` of two registers, of which a constant goes with the first."""
     name, operands = instructions.names[at], from_text(instructions.operands(at))
+    names, behind = list[str](), tuple[Operation, ...]()
     if name == "add":
         names = [each.name for each in operands if isinstance(each, Register)]
-    else:
-        memory = operands[-1] if name == "lea" else None
-        plain = isinstance(memory, Memory) and memory.scale == 1 and not memory.displacement
-        names = [memory.base, memory.indexed] if plain and isinstance(memory, Memory) else []
+    elif name == "lea" and isinstance(memory := operands[-1], Memory) and memory.scale == 1:
+        names, behind = [memory.base, memory.indexed], _behind(memory)
     whole = len(names) == 2 and all(general(each)[1] == 64 for each in names)
-    return (Moved(names[0]), Moved(names[1])) if whole else None
+    return (Moved(names[0], behind), Moved(names[1])) if whole else None
+
+
+def _behind(memory: Memory) -> tuple[Operation, ...]:
+    """What is added to a register to make the address of memory, other registers aside."""
+    return (Operation("add", memory.displacement),) if memory.displacement else ()
