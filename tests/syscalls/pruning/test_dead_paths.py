@@ -261,6 +261,12 @@ __attribute__((noipa)) int last(pthread_attr_t *how) { return pthread_attr_setaf
 """
 
 
+_LIKE_A_COPY = """
+extern int __pthread_attr_setsigmask_internal(pthread_attr_t *, const sigset_t *);
+pthread_attr_setaffinity_np(&how, n, &some); __pthread_attr_setsigmask_internal(&how, &none)
+"""
+
+
 @needs_compiler
 @pytest.mark.parametrize(
     ("does", "may_be"),
@@ -268,11 +274,12 @@ __attribute__((noipa)) int last(pthread_attr_t *how) { return pthread_attr_setaf
         ("pthread_attr_setsigmask_np(&how, &none)", False),
         ("pthread_attr_setaffinity_np(&how, n, &some)", True),
         ("pthread_attr_setaffinity_np(&how, n, &some); pthread_attr_setsigmask_np(&how, &none)", True),
+        (_LIKE_A_COPY, True),
         ("last(&how)", True),
         ("pthread_getattr_np(one, &how)", True),
         ('__asm__ volatile("" :: "r"(pthread_attr_setaffinity_np))', True),
     ],
-    ids=["mask", "processors", "both", "last", "of-a-thread", "by-pointer"],
+    ids=["mask", "processors", "both", "like-a-copy", "last", "of-a-thread", "by-pointer"],
 )
 def test_threads_run_anywhere_unless_an_attribute_says_where(tmp_path: Path, does: str, may_be: bool):
     source = _PROCESSORS % (_LAST if "last" in does else "", does)
