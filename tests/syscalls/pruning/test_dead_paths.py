@@ -332,6 +332,12 @@ def test_limits_are_asked_for_in_the_older_way_only_where_the_newer_is_not_known
     assert "getrlimit" in made(limits(38, first=39), b"")
 
 
+@needs_compiler
+def test_what_a_caller_compares_says_nothing_of_the_newer_way(tmp_path: Path):
+    text = "cmp $38,%edi; call f; hlt; f: mov $302,%eax; syscall; mov $97,%eax; syscall; ret"
+    assert "getrlimit" in calls(bare(tmp_path, f"{text}; .type f,@function; .size f,.-f")).required
+
+
 _OF_ITS_OWN = """
 #include <fcntl.h>
 #include <poll.h>
