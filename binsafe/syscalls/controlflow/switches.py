@@ -123,7 +123,7 @@ def _through_tables(program: "Program", region: Region, labels: Callable[[Region
     for at in chain(held, *own):  # any jump that is not seen may lead there
         ways[at] = (*known.inside.get(at, ()), *unseen) if unseen else ()
     whole = region.caught is not None and not known.unread and not loose
-    whole = whole and (not jumps or held <= known.inside.keys())
+    whole = whole and (not unseen or held <= known.inside.keys())
     return known._replace(ways=ways, whole=whole, origins=frozenset(origin for _, origin in places))
 
 

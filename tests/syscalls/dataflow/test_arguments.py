@@ -73,6 +73,18 @@ def test_who_goes_to_a_label_by_its_address_may_bring_another_argument(taken: st
     assert proved(calls(bare(tmp_path, text))) == {1: {1}}
 
 
+@on_x86
+def test_a_label_that_memory_holds_takes_nothing_from_what_jump_tables_beside_it_tell(tmp_path: Path):
+    """In a program at a fixed address a piece of text may look like one."""
+    text = (
+        ".data; .balign 8; .quad .Lown; .text; mov (%rsp),%rdi; cmp $1,%rdi; jbe f; hlt; .p2align 4; "
+        ".type f,@function; f: mov %edi,%edi; lea table(%rip),%rdx; movslq (%rdx,%rdi,4),%rax; add %rdx,%rax; "
+        "jmp *%rax; .Lone: mov $1,%esi; jmp .Lin; .Ltwo: mov $2,%esi; .Lin: mov $41,%eax; syscall; .Lown: hlt; "
+        ".size f,.-f; .section .rodata; .balign 4; table: .long .Lone-table,.Ltwo-table; .text"
+    )
+    assert proved(calls(bare(tmp_path, text)))[1] == {1, 2}
+
+
 def test_nothing_is_proved_where_a_number_is_not_known():
     """The call at that place may be the same one, given something else."""
     assembler = _x86(INET)
