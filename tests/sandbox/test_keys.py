@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 JOBS = """
-import fcntl, os, signal, sys, termios
+import ctypes, fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 def foreground(group):
@@ -36,6 +36,7 @@ if job == 0:
     os.setpgid(0, 0)
     foreground(os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: whoever ends us may ignore that we hang up (nohup)
     os.execvp(sys.argv[1], sys.argv[1:])
 while True:
     status = os.waitpid(job, os.WUNTRACED)[1]
@@ -154,8 +155,8 @@ def test_keys_that_are_signals_are_for_who_has_the_terminal(on_screen: list[Scre
 
 
 def test_what_is_stopped_does_not_go_on_unseen(on_screen: list[Screen]):
-    """Nor do its children; and all go on with us."""
-    code = f": {time.monotonic_ns()}; while :; do :; done & echo ready; while :; do :; done"
+    """Nor do its children; and all go on with us. The child says when it has nothing more to ask us for."""
+    code = f": {time.monotonic_ns()}; (echo ready; while :; do :; done) & while :; do :; done"
     screen = Screen("bash", "-c", code)
     on_screen.append(screen)
     screen.shows("ready")
