@@ -15,7 +15,7 @@ from binsafe.cli.waiting import TIMED_OUT, Attendance
 from binsafe.errors import FileChanged, NotEnforceable
 from binsafe.intake import Snapshot
 from binsafe.sandbox import Order, launch
-from binsafe.sandbox.reach import check_files
+from binsafe.sandbox.reach import check_files, is_searched_from_here
 
 if TYPE_CHECKING:
     from binsafe.model import Gap, Policy
@@ -89,6 +89,8 @@ def _attended(
         snapshot.close()
         if process.backend == "landlock":
             _mention_fallback(order.policy, chosen=backend is not None)
+        if is_searched_from_here(order.policy):
+            mention("it may write where python -m looks for binsafe next time: type binsafe, or python -P -m binsafe")
         try:
             status = attendance.wait(process, timeout)
         finally:

@@ -38,9 +38,17 @@ def check_own(policy: Policy) -> None:
             if is_inside(searched, folder):
                 raise NotEnforceable(
                     f"{path} is granted to be written, and Python looks for what binsafe is made of there: {searched}",
-                    hint="grant only the folders that it needs; Python looks in the folder that one is in "
-                    "unless binsafe is called by its name, or by python -P -m binsafe",
+                    hint="grant only the folders that it needs",
                 )
+
+
+def is_searched_from_here(policy: Policy) -> bool:
+    """Whether ``python -m binsafe``, started again where one is, would look for us first where the program may write.
+
+    So it does for every module; who calls binsafe by its name has no such folder.
+    """
+    here = _folder_of_module()
+    return here is not None and any(is_inside(os.path.realpath(here), folder) for _, folder in _writable(policy))
 
 
 def check_files(policy: Policy, files: Sequence[str]) -> None:
@@ -183,13 +191,17 @@ def _own_folders() -> Iterator[str]:
 
 
 def _searched_folders() -> Iterator[str]:
-    """Where Python will look for modules at our next start, whether or not there is anything of ours.
-
-    The folder that one is in is among them for ``python -m binsafe``, and it comes first.
-    """
-    yield from sys.path
+    """Where Python will look for modules at our next start, wherever that is, and whether or not we are there."""
+    here = _folder_of_module()
+    yield from (folder for folder in sys.path if folder != here)
     if site.ENABLE_USER_SITE:
         yield site.getusersitepackages()  # which need not be there yet
+
+
+def _folder_of_module() -> str | None:
+    """The folder that ``python -m`` was called in, which is searched first; None for who was called by name."""
+    first = sys.path[0] if sys.path and not sys.flags.safe_path else None
+    return first if first == os.getcwd() else None
 
 
 def _places(file: str) -> Iterator[str]:
