@@ -114,18 +114,16 @@ def _identities(folder: str) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 def check_lent_rights(policy: Policy) -> None:
-    """Raise NotEnforceable where root would let a program write a file that lends its owner's rights to who starts it.
+    """Raise NotEnforceable where a program might write a file that lends its owner's rights to who starts it.
 
-    Who writes a file takes those from it, and who maps it to write does not (mmap(2)): it would run as root whatever
-    the program left there. An ordinary user's files lend nothing that the program has not.
+    Who writes a file takes those from it, and who maps it to write does not (mmap(2)): whatever the program left there
+    would run outside, as its owner. What our user may not write, no program of theirs can.
     """
-    if os.geteuid() != 0:
-        return
     kept = [os.path.realpath(grant.object) for grant in policy.of("read") if os.path.isabs(grant.object)]
     for path, folder in _writable(policy):
         below = [each for each in kept if each != folder and is_inside(each, folder)]
         for file in _files(folder):
-            if not is_inside(file, *below) and _lends_rights(file):
+            if not is_inside(file, *below) and _lends_rights(file) and os.access(file, os.W_OK):
                 raise NotEnforceable(
                     f"{path} is granted to be written, and {file} there lends its owner's rights to whoever starts it",
                     hint=f"take those from it (chmod ug-s, setcap -r), or grant it to be read: --read {file}",

@@ -92,9 +92,8 @@ def test_our_own_files_cannot_be_granted_by_another_name(tmp_path: Path, monkeyp
         check_other_names(writing(cache / "module.py"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user has no rights to lend but the program's own")
 def test_what_runs_as_its_owner_is_not_given_to_be_written(tmp_path: Path):
-    """A write takes the bit from it, a mapping does not: who started it then ran the program's code as root."""
+    """A write takes the bit from it, a mapping does not: who started it then ran the program's code as its owner."""
     (tmp_path / "deep").mkdir()
     lends = tmp_path / "deep" / "lends"
     lends.write_text("x")
@@ -109,6 +108,23 @@ def test_what_runs_as_its_owner_is_not_given_to_be_written(tmp_path: Path):
     check_lent_rights(msgspec.structs.replace(policy, grants=(*policy.grants, reading)))
     lends.chmod(0o755)
     check_lent_rights(writing(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+def test_what_its_user_may_not_write_no_program_of_theirs_can(tmp_path: Path):
+    """A browser's helper, which is root's, in a folder of its user's; the owner's own, who may make it writable."""
+    lends = tmp_path / "lends"
+    lends.write_text("x")
+    lends.chmod(0o4555)
+    check_lent_rights(writing(tmp_path))  # to make it writable takes the bit from it
+    check_lent_rights(writing(Path("/usr/bin")))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file capabilities")
+def test_what_runs_with_capabilities_is_not_given_to_be_written(tmp_path: Path):
+    lends = tmp_path / "lends"
+    lends.write_text("x")
+    lends.chmod(0o755)
     os.setxattr(lends, "security.capability", bytes.fromhex("0100000200040000000000000000000000000000"))
     with pytest.raises(NotEnforceable, match="lends"):
         check_lent_rights(writing(tmp_path))
