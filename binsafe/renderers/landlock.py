@@ -14,7 +14,7 @@ from binsafe.errors import CannotExpress
 from binsafe.kernel.rights import ABI_RIGHTS, FILE_RIGHTS, LATEST, AbiRights, Fs, Net, Scope
 from binsafe.model import Gap, Policy
 from binsafe.policy.objects import ARTIFACT, LIBRARY, LOADER
-from binsafe.renderers.profile import Profile, read_only_gaps
+from binsafe.renderers.profile import DEVICES, Profile, read_only_gaps
 
 _READ = Fs.READ_FILE | Fs.READ_DIR
 _WRITE = _READ | Fs.WRITE_FILE | Fs.TRUNCATE | Fs.REFER | Fs.REMOVE_FILE | Fs.REMOVE_DIR | Fs.MAKE_REG | Fs.MAKE_DIR
@@ -84,7 +84,7 @@ def _rules(policy: Policy, handled: Fs) -> Iterator[Rule]:
                     wanted = Fs.READ_FILE
                 merged[grant.object] = merged.get(grant.object, Fs(0)) | wanted
     for name, rights in merged.items():
-        sensible = rights & FILE_RIGHTS if name.startswith("/dev/") else rights
+        sensible = rights & FILE_RIGHTS if name in DEVICES else rights
         yield Rule(object=name, rights=sensible & handled)
 
 

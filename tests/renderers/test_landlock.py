@@ -37,6 +37,16 @@ def test_handled_rights_are_a_fixed_list_per_abi(abi: int, handled: tuple[int, .
     assert plan(POLICY, abi).handled == handled
 
 
+def test_a_folder_among_the_devices_is_one():
+    """A file could not be made in /dev/shm, which was granted."""
+    rules = {
+        rule.object: rule.rights
+        for rule in plan(make_policy(grant("write", "/dev/shm"), grant("write", "/dev/null")), 7).rules
+    }
+    assert Fs.MAKE_REG in rules["/dev/shm"]
+    assert rules["/dev/null"] & ~FILE_RIGHTS == 0
+
+
 def test_rights_are_the_headers():
     """Where the C library's development files are installed, the kernel's own header is asked."""
     header = Path("/usr/include/linux/landlock.h")
