@@ -104,6 +104,16 @@ def test_what_was_set_before_the_connection_holds_for_it(level: int, option: int
             assert replacement.getsockopt(level, option, len(value)) == value
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may serve on every port")
+def test_a_port_that_is_kept_for_root_is_said_to_be(server: int):
+    code = "import socket\ntry: socket.socket().bind(('', 80))\nexcept PermissionError: print('refused')"
+    said, violations = run(code, server, "network_server", (80,))
+    [denied] = [each for each in violations if not each.expected]
+    assert said == ["refused"]
+    assert (denied.operation, denied.object, denied.result) == ("bind", "0.0.0.0:80", "EACCES")
+    assert "ip_unprivileged_port_start" in denied.sentence
+
+
 def test_a_blocking_connection_by_name(server: int):
     code = "import socket\ns = socket.create_connection(('localhost', PORT))\nprint(s.recv(9))"
     said, violations = run(code, server)

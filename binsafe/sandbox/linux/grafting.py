@@ -24,6 +24,10 @@ _MAPPED: Final = f"::ffff:{LOOPBACK}"
 _MAPPED_ANY: Final = "::ffff:0.0.0.0"
 
 
+_PRIVILEGED: Final = (
+    f"{UNGRANTABLE}this machine keeps low ports for root (sysctl net.ipv4.ip_unprivileged_port_start): let it serve on "
+    "one above 1023"
+)
 _NO_PORT: Final = f"{UNGRANTABLE}a port is granted by its number, which bind names"
 MAX_BACKLOG: Final = 0x7FFF_FFFF
 """The kernel takes an int and cuts it to net.core.somaxconn."""
@@ -48,7 +52,10 @@ def graft(listener: Listener, call: Call, ports: frozenset[int]) -> Graft:
                 raise Refused(errno.EADDRNOTAVAIL, str(address), expected=True, grant="--ports :0")
             raise Refused(errno.EPERM, str(address), grant=f"--ports :{address.port}")
         with own.make_replacement() as replacement:
-            replacement.bind((host, address.port))
+            try:
+                replacement.bind((host, address.port))
+            except PermissionError as error:
+                raise Refused(errno.EACCES, str(address), grant=_PRIVILEGED) from error
             port = replacement.getsockname()[1]
             inode = os.fstat(replacement.fileno()).st_ino
             own.install(listener, call, replacement)
