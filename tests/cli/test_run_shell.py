@@ -69,6 +69,12 @@ def test_what_ends_because_we_were_asked_to_has_left_nothing_behind():
     assert (running.returncode, errors) == (0, b"")
 
 
+def test_a_signal_of_its_own_is_not_said_for_certain_to_be_a_call():
+    done = script("kill -SYS $$")
+    assert done.returncode == 128 + signal.SIGSYS
+    assert "(int 0x80, x32), unless it sent itself SIGSYS denied" in done.stderr
+
+
 def test_a_limit_that_is_asked_for_again_and_again_is_one_thing():
     """redis tries ten thousand files, and sixteen less, until it may: hundreds of lines for one number."""
     done = script("for n in 9001 9002 9003 9004 9005 9006 9007 9008 9009; do ulimit -n $n; done")

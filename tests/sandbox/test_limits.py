@@ -72,11 +72,47 @@ int main(void) {
 """
 
 
-def run_inside(folder: Path, source: str, backend: str = "namespaces") -> subprocess.CompletedProcess[bytes]:
+CROWDING = """
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static void *end(void *x) { return x; }
+static void *stay(void *x) { pause(); return x; }
+int main(int argc, char **argv) {
+    pthread_t thread;
+    int made = 0;
+    for (int left = 600; left; left--)
+        if (pthread_create(&thread, 0, end, 0) || pthread_join(thread, 0)) return 1;
+    for (int left = argc > 1 ? atoi(argv[1]) : 0; left; left--) made += pthread_create(&thread, 0, stay, 0) == 0;
+    printf("%d", made);
+    return 0;
+}
+"""
+
+FILLING = """
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    static char block[1 << 20];
+    int file = open("/tmp/file", O_CREAT | O_WRONLY, 0600), written = 0;
+    for (int left = atoi(argv[1]); left; left--) written += write(file, block, sizeof block) == sizeof block;
+    return printf("%d", written) < 0;
+}
+"""
+
+
+def run_inside(
+    folder: Path, source: str, backend: str = "namespaces", arguments: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[bytes]:
     """Compile a program and run it in the sandbox."""
     program = folder / "program"
-    subprocess.run(["gcc", "-static", "-x", "c", "-", "-o", str(program)], input=source, text=True, check=True)
-    command = [sys.executable, "-m", "binsafe", "run", "--yes", "--backend", backend, str(program)]
+    subprocess.run(
+        ["gcc", "-static", "-pthread", "-x", "c", "-", "-o", str(program)], input=source, text=True, check=True
+    )
+    command = [sys.executable, "-m", "binsafe", "run", "--yes", "--backend", backend, str(program), *arguments]
     return subprocess.run(command, check=False, capture_output=True)
 
 
@@ -101,3 +137,25 @@ def test_its_user_can_still_watch_files(tmp_path: Path):
     """What a program watches with is counted for its user, whom the kernel gives 128 as a rule."""
     made = int(run_inside(tmp_path, COUNTING).stdout)
     assert 0 < made <= int(Path("/proc/sys/fs/inotify/max_user_instances").read_text()) // 2
+
+
+@pytest.mark.sandbox
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_who_has_as_many_threads_as_there_may_be_is_told_to_its_user(tmp_path: Path):
+    """The program was told, and made of it what it could: cannot fork, out of memory, a trace of its stack."""
+    done = run_inside(tmp_path, CROWDING, arguments=("400",))
+    assert done.stdout == b"253"  # beside itself, init, and who started that
+    grant = b"not in the policy; add --baseline FILE, with nproc: 512 among its limits\n"
+    assert done.stderr.count(b"limit nproc (more than 256 processes and threads at once) denied: " + grant) == 1
+    done = run_inside(tmp_path, CROWDING, arguments=("253",))
+    assert (done.stdout, done.stderr) == (b"253", b"")
+
+
+@pytest.mark.sandbox
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_whose_own_folder_is_full_is_told_to_its_user(tmp_path: Path):
+    done = run_inside(tmp_path, FILLING, arguments=("65",))
+    assert done.stdout == b"64"
+    assert b"write /tmp (full: 64 MiB or 65,536 files) denied: not in the policy; add --scratch DIR\n" in done.stderr
+    done = run_inside(tmp_path, FILLING, arguments=("60",))
+    assert (done.stdout, done.stderr) == (b"60", b"")

@@ -1,11 +1,13 @@
 """What the supervisor answers to a call that waits: carried out here, let through as the kernel decides, or refused.
 
-No *deciding* call continues in the program. Three kinds go on: what the launcher's own code does until its execve; a
-call with a path, which comes by only to be named (mounts and Landlock decide); and an execve of a granted program: the
-only files that can be executed inside are private, read-only copies, so another path would lead to another of those.
+No *deciding* call continues in the program. Four kinds go on: what the launcher's own code does until its execve; a
+call with a path, which comes by only to be named (mounts and Landlock decide); an execve of a granted program: the
+only files that can be executed inside are private, read-only copies, so another path would lead to another of those;
+and the start of a process or thread, which comes by only to be counted (registers alone say what it is).
 """
 
 import errno
+import math
 import os
 import posixpath
 from collections.abc import Callable, Mapping
@@ -20,9 +22,10 @@ from binsafe.sandbox.linux.describing import NAMELESS, NO_NAME, ONLY_INSIDE, by_
 from binsafe.sandbox.linux.grafting import graft, listen
 from binsafe.sandbox.linux.limiting import is_of_dumps, raised
 from binsafe.sandbox.linux.lookups import Lookups, resolve
+from binsafe.sandbox.linux.neighbours import count_tasks
 from binsafe.sandbox.linux.notifications import Call, Listener
 from binsafe.sandbox.linux.pathcalls import PATH_CALLS
-from binsafe.sandbox.linux.planning import NO_DUMPS
+from binsafe.sandbox.linux.planning import NO_DUMPS, STARTS
 from binsafe.sandbox.linux.reaching import SIGNALS, is_to_itself, target_of
 from binsafe.sandbox.linux.sockets import Refused
 from binsafe.sandbox.linux.watching import Watch
@@ -46,12 +49,15 @@ class Answerer:
         self._named: Mapping[str, Callable[[Call, str], None]] = {
             **dict.fromkeys(ALONE, self._reach),
             **dict.fromkeys(("prlimit64", "setrlimit"), self._limit),
+            **dict.fromkeys(STARTS, self._start),
             "mmap": self._map,
         }
         self._stood_in = set(watch.stood_in)
         """Those of them that it has not come to yet."""
         self._limits: set[str] = set()
         """Those that it was told it cannot raise."""
+        self._room = 0.0
+        """Processes and threads that can be started before they have to be counted."""
         self.grafts: dict[int, int] = {}
         """Port -> inode of the socket that was handed over for it."""
 
@@ -138,6 +144,20 @@ class Answerer:
         if not target.found:
             operation = "signal" if signals else "process"
             self._denials.report(call, name, target.object, operation=operation, result=number, grant=ONLY_INSIDE)
+
+    def _start(self, call: Call, name: str) -> None:
+        """Go on, and say so where the kernel will refuse, because there are as many as there may be.
+
+        They are counted anew only when so many may have come since the last time; and once they are too many, no more.
+        """
+        if self._room == 0:
+            most = self._watch.limits.get("NPROC", math.inf)
+            self._room = max(most - count_tasks(call.pid), 0)
+            if self._room == 0:
+                self._denials.crowded(call, name, int(most))
+                self._room = math.inf
+        self._room -= 1
+        self._listener.proceed(call)
 
     def _limit(self, call: Call, name: str) -> None:
         """Go on, and say so where the kernel will refuse, because a hard limit stays where the policy put it.

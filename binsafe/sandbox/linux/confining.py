@@ -15,7 +15,7 @@ from binsafe.sandbox.linux.destinations import pin
 from binsafe.sandbox.linux.layout import DEVICES, ITSELF, READ, Layout, canonical, granted_paths, lay_out
 from binsafe.sandbox.linux.loading import DATA, holds_no_code
 from binsafe.sandbox.linux.pathcalls import CHANGES, ENTRIES, LINKS, PATH_CALLS, SEARCHES, UNNAMED
-from binsafe.sandbox.linux.planning import foreseen, plan_for
+from binsafe.sandbox.linux.planning import STARTS, foreseen, plan_for
 from binsafe.sandbox.linux.process import Process
 from binsafe.sandbox.linux.starting import Stage
 from binsafe.sandbox.linux.streams import Streams
@@ -37,7 +37,7 @@ def confine(order: Order, stage: Stage, arch: str, backend: str) -> Process:
     with Cargo() as cargo, Streams(order) as streams:
         layout = lay_out(order, cargo, destinations.hosts)
         walks = reads_folders(order.policy)
-        notify = set[str]() if walks else {*PATH_CALLS}
+        notify = {*STARTS} if walks else {*STARTS, *PATH_CALLS}
         if destinations.addresses:
             notify.add("listen")  # see grafting.listen
         forms = (_forms(layout, order.policy) if walks else {}) | terminal_forms(order)

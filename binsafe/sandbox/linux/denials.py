@@ -1,5 +1,6 @@
 """What is denied, in the words that its user gets: the call, what it was about, and what would allow it."""
 
+import errno
 import posixpath
 import time
 
@@ -7,9 +8,11 @@ from binsafe.model import Violation
 from binsafe.model.violation import UNGRANTABLE
 from binsafe.sandbox.linux import elsewhere
 from binsafe.sandbox.linux.describing import error_name
+from binsafe.sandbox.linux.layout import PRIVATE_TMP, SCRATCH, SCRATCH_BYTES
 from binsafe.sandbox.linux.loading import MADE_INSIDE
 from binsafe.sandbox.linux.notifications import Call
 from binsafe.sandbox.linux.offering import option
+from binsafe.sandbox.linux.root import MOST_FILES
 from binsafe.sandbox.linux.watching import Watch
 from binsafe.sandbox.reporting import Reporter
 
@@ -63,8 +66,11 @@ class Denials:
         )
 
     def killed(self, pid: int) -> None:
-        """The program ended by SIGSYS: it made a call of another architecture."""
-        what = "a call by another architecture's numbers (int 0x80, x32)"
+        """The program ended by SIGSYS, with which the kernel ends who makes a call of another architecture.
+
+        From a signal that it sends to itself nobody can tell that.
+        """
+        what = "a call by another architecture's numbers (int 0x80, x32), unless it sent itself SIGSYS"
         if self._reporter.admits("unknown", what):
             why = "the filter knows this processor's own numbers only"
             self._ended(pid, "syscall", what, syscall="unknown", result="SIGSYS", why=why)
@@ -85,6 +91,18 @@ class Denials:
             while not elsewhere.may_exist(posixpath.dirname(place)):  # the program has made that folder, too
                 place = posixpath.dirname(place)
             self._tell(pid, "keep", path, syscall="exit_group", result="ENOENT", grant=option(place, writes=True))
+
+    def full(self, pid: int, path: str) -> None:
+        """It leaves no room in a folder of its own, so that it may have found none for what it wanted to write."""
+        what = f"{path} (full: {SCRATCH_BYTES >> 20} MiB or {MOST_FILES:,} files)"
+        grant = "--scratch DIR" if path in (SCRATCH, PRIVATE_TMP) else option(path, writes=True)
+        self._tell(pid, "write", what, syscall="write", result="ENOSPC", grant=grant)
+
+    def crowded(self, call: Call, name: str, most: int) -> None:
+        """It has as many processes and threads as it may have, and tries to start one more."""
+        what = f"nproc (more than {most} processes and threads at once)"
+        grant = f"--baseline FILE, with nproc: {2 * most} among its limits"
+        self.report(call, name, what, operation="limit", result=errno.EAGAIN, grant=grant)
 
     def _ended(self, pid: int, operation: str, what: str, *, syscall: str, result: str, why: str) -> None:
         self._tell(pid, operation, what, syscall=syscall, result=result, grant=f"{UNGRANTABLE}{why}")

@@ -5,6 +5,7 @@ The supervisor says "go" when the plan is written. The stage answers with words 
     armed N                      the filter is about to be installed; its listener will be descriptor N
     exit CODE LEFT               the program ended, negative after a signal; 1 if it left processes running, else 0
     gone PATH                    the program ends, and with it a file that its arguments name
+    full PATH                    ... and a folder of its own has no room left
     failed STEP ERRNO DETAIL     a step could not be done
 
 The way back is text that is taken apart by hand, not a serialisation that could make objects: init says "exit" while

@@ -51,6 +51,17 @@ def finds_thread(caller: int, target: int) -> bool:
         return True
 
 
+def count_tasks(caller: int) -> int:
+    """How many processes and threads RLIMIT_NPROC counts: all of the caller's sandbox, init and who started that.
+
+    0 where that cannot be told any more.
+    """
+    try:
+        return 1 + sum(len(os.listdir(f"/proc/{each.host}/task")) for each in _family(_init(caller)))
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
 def is_own_thread(caller: int, target: int) -> bool:
     """Whether a thread, by its number on the host, is of the caller's own process."""
     return target > 0 and os.path.exists(f"/proc/{caller}/task/{target}")
@@ -76,10 +87,14 @@ def own_numbers(thread: int) -> frozenset[int]:
 
 def _members(caller: int) -> Iterator[_Numbers]:
     """All processes of the caller's sandbox but init."""
+    return (each for each in _family(_init(caller)) if each.own != _INIT)
+
+
+def _init(caller: int) -> int:
     first = _process(caller)
     while (numbers := _numbers(first)).own != _INIT:
         first = numbers.parent
-    return (each for each in _family(first) if each.own != _INIT)
+    return first
 
 
 def _family(first: int) -> Iterator[_Numbers]:

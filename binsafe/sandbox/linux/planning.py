@@ -101,6 +101,10 @@ NO_DUMPS: Final = 1
 """
 
 
+STARTS: Final = ("clone", "fork", "vfork")
+"""Calls that start a process or a thread. clone3 is none: nobody gets past its first answer (`renderers.seccomp`)."""
+
+
 _SHARED: Final = {"SIGPENDING": 4096}
 """What is counted for a user as a whole: signals that wait, and timers. Their other programs need some."""
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from binsafe.sandbox.linux.failing import Plan
 
 _FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV
-_OPTIONS = "mode=0755,nr_inodes=65536"
+MOST_FILES = 65536
+_OPTIONS = f"mode=0755,nr_inodes={MOST_FILES}"
 _LARGE_PAGES = "huge=within_size"
 """tmpfs(5). A program of 10 MB is copied in a third of the time, and is let go of in less."""
 
@@ -44,7 +45,7 @@ def build_root(plan: "Plan", opened: dict[str, int]) -> None:
     copies = [(path, kernel.open_tree(f".{path}")) for path in plan["covered"]]
     for path, size in plan["scratch"]:
         os.makedirs(f".{path}", 0o755, exist_ok=True)
-        options = f"mode=0700,size={size},nr_inodes=65536"
+        options = f"mode=0700,size={size},nr_inodes={MOST_FILES}"
         kernel.mount("scratch", f".{path}", "tmpfs", _FLAGS | kernel.MS_NOEXEC, options)
     link(plan["links"])  # those that lie in what was mounted
     for path, attributes, tree in trees:

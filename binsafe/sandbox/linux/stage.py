@@ -39,6 +39,8 @@ MOST_PASSED = 16
 INT_BYTES = 4
 MOST_GONE = 100
 """Files that are looked for when the program has ended."""
+NEARLY = 100
+"""A folder is full where not one part in so many is free: who finds no room for much may still write a little."""
 OOM_SCORE_ADJ = 500
 """As if half of all memory were its own (proc(5))."""
 
@@ -264,6 +266,8 @@ def watch(control: int, children: int, program_pid: int, plan: "Plan", tell: "Te
             if reaped[0] == program_pid:
                 for path in going(plan):
                     tell(messages.encode("gone", path))
+                for path in filled(plan):
+                    tell(messages.encode("full", path))
                 tell(messages.encode("exit", os.waitstatus_to_exitcode(reaped[1]), int(left_behind())))
                 return
 
@@ -280,6 +284,12 @@ def going(plan: "Plan") -> list[str]:
         and ".." not in path.split("/")
         and os.path.lexists(path)
     ]
+
+
+def filled(plan: "Plan") -> list[str]:
+    """Folders of its own that it leaves full; the kernel told it alone when a write found no room there."""
+    rooms = [(path, os.statvfs(path)) for path, _ in plan["scratch"]]
+    return [path for path, room in rooms if room.f_bfree < room.f_blocks // NEARLY or not room.f_ffree]
 
 
 def left_behind() -> bool:

@@ -124,6 +124,8 @@ class Supervisor(threading.Thread):
             message = b""
         if gone := messages.decode(message, "gone", 1):
             self._denials.gone(self.pid, gone[0])
+        if full := messages.decode(message, "full", 1):
+            self._denials.full(self.pid, full[0])
         if told := messages.decode(message, "exit", 2):
             self.exit_code = int(told[0])
             if self.exit_code == -signal.SIGSYS:
