@@ -19,7 +19,8 @@ Address = tuple[str, int]
 TIER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """A tier's name is a path of ours (``POST /T1``) and a metric label, so it needs no escaping in either."""
 
-HOST_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+HOST_NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?")
+"""With ``_``, which no host name of the Internet has and services of container networks often do."""
 
 RESERVED: Final = frozenset({"healthz", "metrics"})
 _LOOPBACKS_BY_VERSION: Final = {4: "127.0.0.1", 6: "::1"}
@@ -95,7 +96,7 @@ def validate(config: BalancerConfig) -> None:
         _require(bool(fine), f"{tier.name!r} cannot name a tier", "use letters, digits, '.', '_' and '-'")
         _require(bool(tier.upstreams), f"{tier.name} has no upstream", "name at least one, as HOST:PORT")
         for number, address in enumerate(tier.upstreams):
-            _require(_is_address(address), f"{address!r} is no upstream", "a host (name or IP) and a port, 1 to 65535")
+            _require(is_address(address), f"{address!r} is no upstream", "a host (name or IP) and a port, 1 to 65535")
             for other in tier.upstreams[:number]:
                 both = " as ".join(dict.fromkeys(map(host_port, (other, address))))
                 _require(not _may_be_one(address, other), f"{both} is named twice", "name each server once: one arm")
@@ -126,7 +127,8 @@ def _hosts(host: str) -> frozenset[str]:
     return frozenset({_LOOPBACKS_BY_VERSION[ip.version] if ip.is_unspecified else str(ip)})
 
 
-def _is_address(address: Address) -> bool:
+def is_address(address: Address) -> bool:
+    """Whether it is a host and a port by which a server can be named."""
     host, port = address
     return 0 < port <= MAX_PORT and (HOST_NAME.fullmatch(host) is not None or _is_ip(host))
 

@@ -6,9 +6,13 @@ section 9.2.2: a POST is not to be repeated behind the client's back; here it wo
 """
 
 import asyncio
+from typing import Final
 
 from bandit_runner.balancer.connection import Connection, Done, Endpoint, Reply
 from bandit_runner.model import Outcome
+
+NO_CONNECTION: Final = "no connection"
+"""So a reply's reason begins where nobody was reached."""
 
 
 class Pool:
@@ -80,10 +84,10 @@ class Pool:
             async with asyncio.timeout_at(deadline):
                 _, connection = await self.loop.create_connection(lambda: Connection(self, endpoint), host, port)
         except TimeoutError:
-            done(Reply(Outcome.TIMEOUT, reason="no connection in time"))
+            done(Reply(Outcome.TIMEOUT, reason=f"{NO_CONNECTION} in time"))
         except (OSError, UnicodeError) as error:  # UnicodeError: a host name that no DNS name can be
             refused = isinstance(error, ConnectionRefusedError)
-            done(Reply(Outcome.ERROR, reason=f"no connection: {type(error).__name__}", refused=refused))
+            done(Reply(Outcome.ERROR, reason=f"{NO_CONNECTION}: {type(error).__name__}", refused=refused))
         else:
             if not connection.ask(id_, deadline, done):
                 done(Reply(Outcome.ERROR, reason="closed before the request was sent"))

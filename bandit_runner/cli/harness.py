@@ -13,7 +13,6 @@ from binsafe.cli.entry import note
 if TYPE_CHECKING:
     from bandit_runner.harness import Sample
 
-_NOT_FOUND = 404
 _SATURATED = 503
 
 
@@ -46,7 +45,9 @@ def command(**given: Any) -> int:
 
     Latency counts from the moment a request was due, so that neither a slow balancer nor a late client looks good.
     Stopped with Ctrl-C, it prints what has been answered so far.
-    Exit status: 0 done; 1 a request got no whole answer, or one that says that its id was not played.
+    If the first request finds no balancer, or not that tier, it ends at once.
+    Exit status: 0 done; 1 no balancer, a request got no whole answer, or one that says that its id was not played; 2
+    usage, or no such tier.
     """
     from bandit_runner import harness
     from bandit_runner.cli.progress import progress
@@ -98,8 +99,6 @@ def _tell(samples: "list[Sample]", given: dict[str, Any]) -> int:
         note(f"{counted(count, 'request')} got {status} for an answer, and nothing was played")
     if len(samples) == lost.total():
         note("  hint: is this the balancer's address? Start one with: bandit_runner balancer --upstream HOST:PORT")
-    elif odd[_NOT_FOUND]:
-        note("  hint: name one of the balancer's tiers with --tier, or none if it has only one")
     elif odd[_SATURATED]:
         note("  hint: it has too many ids under way; ask it less often, with --rps")
     return 1 if lost or odd else 0

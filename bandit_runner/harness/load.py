@@ -13,15 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bandit_runner.balancer.config import Address
+from bandit_runner.balancer.config import TIER_NAME, Address, host_port, is_address
 from bandit_runner.balancer.connection import Endpoint, Reply
 from bandit_runner.balancer.messages import ID_LENGTH
-from bandit_runner.balancer.upstream import Pool
-from bandit_runner.errors import UsageError
+from bandit_runner.balancer.upstream import NO_CONNECTION, Pool
+from bandit_runner.errors import BanditError, NotReady, UsageError
 from bandit_runner.harness.samples import Sample
 
 ALPHABET: Final = string.ascii_letters + string.digits
 
+NOT_FOUND: Final = 404
 MAX_ANSWER_BYTES: Final = 65_536
 MAX_IDLE: Final = 256
 IDLE_SECONDS: Final = 30.0
@@ -50,12 +51,18 @@ async def play(
         on_answer: told of each request once it is over, so that nothing is lost if this is cancelled.
 
     Raises:
-        UsageError: a number that makes no load.
+        UsageError: a number that makes no load, an address or tier that cannot be, or one that the first answer denies.
+        NotReady: the first request found nobody at that address.
     """
     if requests < 1 or not 0 < rps < math.inf or not 0 < timeout < math.inf:
         raise UsageError(
             f"{requests} requests at {rps} a second with a timeout of {timeout} s is no load",
             hint="use at least one request, and a rate and timeout above 0",
+        )
+    if not is_address(address) or not TIER_NAME.fullmatch(tier or "T1"):
+        raise UsageError(
+            f"{host_port(address)}/{tier or ''} is nowhere to send to",
+            hint="use a host (name or IP) and port, and a tier as the balancer names it: T1",
         )
     pool = Pool(answer_bytes=MAX_ANSWER_BYTES, max_idle=MAX_IDLE, idle_seconds=IDLE_SECONDS)
     endpoint = Endpoint(address, path=f"/{tier or ''}")
@@ -97,13 +104,13 @@ class _Load:
         self._on_answer = on_answer
         self._samples: list[Sample | None] = [None] * len(ids)
         self._answered = 0
-        self._all_answered = asyncio.Event()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._started = time.monotonic()
 
     async def run(self) -> list[Sample]:
         self._schedule(0)
-        await self._all_answered.wait()
+        await self._over
         return [sample for sample in self._samples if sample is not None]
 
     def stop(self) -> None:
@@ -127,6 +134,11 @@ class _Load:
         )
 
     def _answer(self, number: int, sent: float, reply: Reply) -> None:
+        if not self._answered and (why := self._in_vain(reply)) and not self._over.done():
+            self._over.set_exception(why)
+            self.stop()
+        if self._over.done():
+            return
         due = self._started + number * self._interval
         self._samples[number] = sample = Sample(
             id=self._ids[number],
@@ -140,4 +152,20 @@ class _Load:
         self._answered += 1
         self._on_answer(sample)
         if self._answered == len(self._ids):
-            self._all_answered.set()
+            self._over.set_result(None)
+
+    def _in_vain(self, reply: Reply) -> BanditError | None:
+        """Why the other requests could fare no better than the first that was answered, if so."""
+        name = self._endpoint.name
+        if reply.reason.startswith(NO_CONNECTION):
+            return NotReady(
+                f"no balancer is at {name} ({reply.reason})",
+                hint="start a balancer in another terminal: bandit_runner start --serve,"
+                " or before servers that run already: bandit_runner balancer --upstream HOST:PORT",
+            )
+        if reply.status == NOT_FOUND:
+            return UsageError(
+                f"{name} answers 404: it has no such tier",
+                hint="name one of its tiers with --tier (T1, T2 or T3 of a start), or none if it has only one",
+            )
+        return None

@@ -18,6 +18,7 @@ from bandit_runner.model import Scoring
 ANSWERS = {
     200: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     429: b"HTTP/1.1 429 Too Many\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n",
+    404: b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
     503: b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
 }
 
@@ -131,15 +132,47 @@ def test_no_answer_is_told_as_such():
 
     async def main():
         async with served(never) as (address, _, _ids):
-            hung = await play(address, None, requests=3, rps=100, seed=1, timeout=0.2)
-        return hung, await play(address, None, requests=2, rps=100, seed=1, timeout=0.5)
+            return await play(address, None, requests=3, rps=100, seed=1, timeout=0.2)
 
-    hung, refused = asyncio.run(main())
+    hung = asyncio.run(main())
     assert [sample.status for sample in hung] == [None] * 3
     assert {sample.reason for sample in hung} == {"no whole answer in time"}
-    assert [sample.status for sample in refused] == [None] * 2
-    assert "ConnectionRefusedError" in refused[0].reason
     assert {d.fault for d in cross_check(hung, [])} == {Fault.UNANSWERED}
+
+
+def test_a_server_that_is_gone_after_the_first_answer_ends_no_load():
+    """What the first answer would have ended goes on: a balancer may be restarted."""
+
+    async def main():
+        async with served(once_and_away) as (address, _, _ids):
+            return await play(address, None, requests=5, rps=50, seed=1)
+
+    async def once_and_away(number: int):
+        return ANSWERS[404 if number else 200]
+
+    assert [sample.status for sample in asyncio.run(main())] == [200, 404, 404, 404, 404]
+
+
+@pytest.mark.parametrize("rps", [1.0, 10_000.0])
+def test_a_first_answer_that_names_no_tier_ends_the_load(rps: float):
+    async def no_such_tier(_: int):
+        return ANSWERS[404]
+
+    async def main():
+        async with served(no_such_tier) as (address, arrivals, _):
+            with pytest.raises(UsageError, match="no such tier"):
+                await asyncio.wait_for(play(address, "T9", requests=20_000, rps=rps, seed=1), 60)
+            assert len(arrivals) < 20_000
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("host", "tier"), [("127.0.0.1", "\xe9"), ("\xe9", "T1"), ("127.0.0.1", "T1 HTTP/1.1\r\nA: b")]
+)
+def test_what_no_request_can_name_is_refused(host: str, tier: str):
+    with pytest.raises(UsageError, match="nowhere to send to"):
+        asyncio.run(play((host, 9), tier, requests=1, rps=1.0, seed=1))
 
 
 @pytest.mark.parametrize(
