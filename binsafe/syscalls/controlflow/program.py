@@ -8,6 +8,7 @@ import weakref
 from bisect import bisect_right
 from collections.abc import Collection, Container, Iterator, Mapping
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -239,14 +240,15 @@ class Program:
 
         Not where jump tables of the function lead there, which hold it. Of Go see `Switches.labels`.
         """
-        region, address = place.region, place.address
+        region, address, taken = place.region, place.address, self.taken
         if not place.at:
             return False
         at = int(np.searchsorted(self.held, address))
         held = at < len(self.held) and bool(self.held[at] == address) and not self.is_go(region)
         if held and place.at not in (self.jumped_to(region) or ()):
             return True
-        return next(self.taken.label(address), None) is not None or self.taken.stray(region, address) is not None
+        found = chain(taken.at_odd_places(address), taken.label(address))
+        return next(found, None) is not None or taken.stray(region, address) is not None
 
     def keeps_over(self, call: Place, location: Location) -> bool:
         """See `Outlined.keeps`."""

@@ -65,10 +65,11 @@ def test_code_runs_behind_what_ends_the_process_or_does_something_else(tmp_path:
 
 
 _HELD = ".data; at: .quad .Lin; .text; mov at(%rip),%rcx"
+_PACKED = _HELD.replace("at: ", ".byte 1; at: ")
 
 
 @needs_compiler
-@pytest.mark.parametrize("named", ["lea .Lin(%rip),%rcx", "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx", _HELD])
+@pytest.mark.parametrize("named", ["lea .Lin(%rip),%rcx", "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx", _HELD, _PACKED])
 def test_who_comes_by_an_address_does_not_pass_what_stands_before_it(named: str, tmp_path: Path):
     text = (
         f"test %rdi,%rdi; je f; {named}; mov %rcx,-8(%rsp); jmp *-8(%rsp); .p2align 4; "

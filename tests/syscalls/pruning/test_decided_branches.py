@@ -89,6 +89,7 @@ _LABEL = (
     "; test %esi,%esi; je .Lolder; mov $293,%eax; syscall; {}; .Lolder: mov $22,%eax; syscall; hlt; hlt; .size f,.-f"
 )
 _JUMPING = "mov (%rsp),%rsi; mov %rcx,-8(%rsp); jmp *-8(%rsp); .p2align 4; .type f,@function; f: "
+_HELD = ".data; {}at: .quad .Lin; .text; mov at(%rip),%rcx; " + _JUMPING + "mov $1,%esi; .Lin:"
 _SUM = "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx; " + _JUMPING
 
 
@@ -100,9 +101,10 @@ _SUM = "lea f(%rip),%rbx; lea .Lin-f(%rbx),%rcx; " + _JUMPING
         _SUM + "mov $1,%esi; .Lin:",
         "lea .Lin(%rip),%rcx; " + _JUMPING + "mov $1,%esi; .Lin:",
         "mov $1,%esi; call f; lea f(%rip),%rcx; " + _JUMPING,
-        ".data; at: .quad .Lin; .text; mov at(%rip),%rcx; " + _JUMPING + "mov $1,%esi; .Lin:",
+        _HELD.format(""),
+        _HELD.format(".byte 1; "),
     ],
-    ids=["behind a jump", "behind padding", "in between", "named", "a function", "held in memory"],
+    ids=["behind a jump", "behind padding", "in between", "named", "a function", "held in memory", "packed"],
 )
 def test_who_comes_by_an_address_may_bring_anything(text: str, tmp_path: Path):
     """GCC's ``&&label`` (Labels as Values) may be kept in memory, and gone to from there."""
