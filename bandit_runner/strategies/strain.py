@@ -6,6 +6,8 @@ server and for the tier.
 """
 
 import math
+import operator
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandit_runner.strategies.base import Seconds
+
+ARM: Final = operator.itemgetter(0)
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -42,8 +46,10 @@ CERTAIN: Final = 0.01
 """No load leaves less, nor is anybody's attempt surer to succeed than one without this."""
 SUREST: Final = 50.0
 """No server says more than this for strain, in log odds."""
-MOST: Final = 500
-"""Attempts that are learnt from at once: of thousands a second the rest says little more."""
+MOST: Final = 100
+"""Attempts that are learnt from at once: of thousands a second the rest says little more, and is only load."""
+MOST_LOAD: Final = 20_000
+"""And of the rest so many are remembered until then."""
 NEVER: Final = -1e15
 """When a server was asked that never was; finite, as saved states are."""
 
@@ -76,11 +82,12 @@ class Strain:
     >>> strain = Strain(1, prior=(2.0, 1.2))
     >>> for fifth in range(100):  # asked five times a second it succeeds once
     ...     strain.write(0, fifth / 5, 1.0, accepted=fifth % 5 == 0)
+    >>> strain.weigh()
     >>> for second in range(25, 45):  # asked once a second, too
     ...     strain.write(0, float(second), 1.0, accepted=True)
     >>> strain.weigh()
-    >>> strain.matters, strain.worth(0, 44.01) < 0.5, strain.worth(0, 50.0) > 2
-    (True, True, True)
+    >>> strain.matters, strain.worth(0, 44.01) < 0.5 * strain.worth(0, 50.0)
+    (True, True)
     """
 
     def __init__(self, arms: int, prior: tuple[float, float]) -> None:
@@ -96,6 +103,7 @@ class Strain:
         self._accepted = np.zeros((arms, 1))
         self._spoken = np.zeros_like(self._tried)  # the logarithms of what load left of those that were accepted
         self._written: list[tuple[int, list[float], float, bool]] = []
+        self._not_written = deque[tuple[int, float]](maxlen=MOST_LOAD)
         self._worths: tuple[float, list[float]] | None = None  # of all servers, at one moment
         self.matters = False
         """Whether there is anything to be asked for."""
@@ -116,6 +124,9 @@ class Strain:
 
     def write(self, arm: int, now: float, up: float, *, accepted: bool) -> None:
         """An attempt was answered by a server that was up with that probability; `weigh` learns from it."""
+        if len(self._written) == MOST and not self.matters:
+            self._not_written.append((arm, now))
+            return
         rates = self._rates(arm, now)
         if len(self._written) < MOST:
             self._written.append((arm, rates, up, accepted))
@@ -127,20 +138,37 @@ class Strain:
         """Learn from what was written."""
         if not self._written:
             return
+        self._add_not_written()
+        self._written.sort(key=ARM)  # each server's together, as `reduceat` takes them
         arms, rates, up, accepted = map(np.array, zip(*self._written, strict=True))
         self._written.clear()
+        who, starts, counts = np.unique(arms, return_index=True, return_counts=True)
         even = np.mean([self._rates(arm, max(self._asked)) for arm in range(len(self._asked))], axis=0)
         self._seen = np.maximum(self._seen, [rates.max(axis=0), even])
         left, _ = self._leaves(rates)
-        np.maximum.at(self._rested, arms, left)
-        np.add.at(self._tried, arms, left * up[:, None])
-        np.add.at(self._spoken, arms, np.log(left) * accepted[:, None])
-        np.add.at(self._accepted, arms, accepted[:, None])
-        kept = (1 - 1 / MEMORY) ** np.bincount(arms, minlength=len(self._asked))[:, None]
-        self._tried *= kept
-        self._spoken *= kept
-        self._accepted *= kept
+        self._rested[who] = np.maximum(self._rested[who], np.maximum.reduceat(left, starts))
+        kept = (1 - 1 / MEMORY) ** counts[:, None]
+        for seen, more in (
+            (self._tried, left * up[:, None]),
+            (self._spoken, np.log(left) * accepted[:, None]),
+            (self._accepted, accepted[:, None].astype(float)),
+        ):
+            seen[who] = (seen[who] + np.add.reduceat(more, starts)) * kept
         self._believe()
+
+    def _add_not_written(self) -> None:
+        """The loads of the attempts beyond the most; one by one they would cost as much as a choice."""
+        if not self._not_written:
+            return
+        arms, times = map(np.array, zip(*self._not_written, strict=True))
+        self._not_written.clear()
+        for arm in set(arms.tolist()):
+            of_it = times[arms == arm]
+            now = float(of_it[-1])
+            ages = np.maximum(now - of_it, 0)[:, None]  # in order, but where a clock started again
+            more = np.exp(-ages / SPANS).sum(axis=0).tolist()
+            self._loads[arm] = [r * span + m for r, span, m in zip(self._rates(arm, now), SPANS, more, strict=True)]
+            self._asked[arm] = now
 
     def _believe(self) -> None:
         """From evidence and successes to what is asked for."""
