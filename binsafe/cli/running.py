@@ -14,6 +14,9 @@ from binsafe.cli.taking import take
 from binsafe.cli.waiting import TIMED_OUT, Attendance
 from binsafe.errors import FileChanged, NotEnforceable
 from binsafe.intake import Snapshot
+from binsafe.intake.finding import command
+from binsafe.paths import is_inside
+from binsafe.policy.objects import PACK
 from binsafe.sandbox import Order, launch
 from binsafe.sandbox.reach import check_files, is_searched_from_here
 
@@ -89,6 +92,7 @@ def _attended(
         snapshot.close()
         if process.backend == "landlock":
             _mention_fallback(order.policy, chosen=backend is not None)
+        _mention_environment(order.policy)
         if is_searched_from_here(order.policy):
             mention("it may write where python -m looks for binsafe next time: type binsafe, or python -P -m binsafe")
         try:
@@ -179,6 +183,21 @@ def _mention_cap(text: str, locate: "Callable[[Place], str]") -> None:
 
     for finding in check_text(text, "policy", extended=baselines.load):
         note(f"{locate(finding.place)}: {finding.message}")
+
+
+def _mention_environment(policy: "Policy") -> None:
+    """Say how the Python of a virtual environment finds what is installed there: by its path, if that is granted."""
+    name = policy.artifact.name
+    if not any(grant.reason.startswith(f"{PACK}python:") for grant in policy.grants):
+        return
+    called = Path(name if "/" in name else command(name) or name).absolute()
+    environment = called.parent.parent
+    granted = any(is_inside(str(called), grant.object) for kind in ("read", "write") for grant in policy.of(kind))
+    if (environment / "pyvenv.cfg").exists() and not (granted and "/" in name):
+        from binsafe.reports.escape import shell_word
+
+        typed = f"--read {shell_word(str(environment))} {shell_word(str(called))}"
+        mention(f"it finds nothing that is installed in its virtual environment unless it is started so: {typed}")
 
 
 def _mention_fallback(policy: "Policy", *, chosen: bool) -> None:

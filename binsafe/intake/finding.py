@@ -53,14 +53,14 @@ def _candidates(name: str) -> list[Path]:
     path = Path(name)
     if "/" in name or path.is_absolute() or len(path.parts) != 1 or (os.path.lexists(path) and not path.is_dir()):
         return [path]
-    if (command := _command(name)) is not None:
-        return [command]
+    if (found := command(name)) is not None:
+        return [found]
     import platformdirs
 
     return [platformdirs.user_data_path(DISTRIBUTION) / "artifacts" / name, path]  # a folder here, as a bundle, is last
 
 
-def _command(name: str) -> Path | None:
+def command(name: str) -> Path | None:
     """The program that a shell starts for a name: as `shutil.which`, which loads compressors for it."""
     found = (Path(folder, name) for folder in os.get_exec_path())
     return next((each for each in found if os.access(each, os.X_OK) and not each.is_dir()), None)

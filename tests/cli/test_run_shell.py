@@ -112,12 +112,30 @@ def test_a_virtual_environments_python_finds_what_lies_there(tmp_path: Path, mon
     """It was told its name alone, and no module that was installed there was found."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to("/usr/bin/python3")
+    shutil.copy("/usr/bin/python3", tmp_path / "bin" / "python3")
     (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\n")
     monkeypatch.chdir(tmp_path)
-    for python in ("bin/python", f"{tmp_path}/bin/python"):
+    for python in ("bin/python", f"{tmp_path}/bin/python", f"{tmp_path}/bin/python3"):
         done = run("--read", str(tmp_path), python, "-c", "import sys; print(sys.prefix)")
         assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}\n", "")
     assert run("--read", "/var/tmp", "bin/python", "-c", "import sys; print(sys.prefix)").stdout == "/usr\n"
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs the system's Python")
+def test_a_virtual_environments_python_that_is_not_told_so_is_said_to_find_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """No module that was installed there was found, pip was the system's, and nothing said why."""
+    folder = tmp_path / "in it"
+    (folder / "bin").mkdir(parents=True)
+    for name, target in (("python", "/usr/bin/python3"), ("dash", SHELL)):
+        (folder / "bin" / name).symlink_to(target)
+    (folder / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    monkeypatch.setenv("PATH", f"{folder}/bin:/usr/bin:/bin")
+    said = {run(name, "-c", "").stderr for name in ("python", f"{folder}/bin/python")}
+    what = "it finds nothing that is installed in its virtual environment unless it is started so"
+    assert said == {f"{what}: --read '{folder}' '{folder}/bin/python'\n"}
+    assert run("/usr/bin/python3", "-c", "").stderr == run(f"{folder}/bin/dash", "-c", "").stderr == ""
 
 
 def test_a_folder_that_has_gone_is_said_to_have(tmp_path: Path):

@@ -43,8 +43,8 @@ def plan_for(
 def _called(order: Order, layout: Layout) -> str:
     """What the program is told that it is called: the path by which it was started, where that leads to it inside.
 
-    Some start themselves anew by it (haproxy's reload, nginx's upgrade), and Python looks beside the link of a virtual
-    environment for what is installed there. Any other path says where its user keeps it.
+    Some start themselves anew by it (haproxy's reload, nginx's upgrade), and Python looks beside it for what is
+    installed in a virtual environment, be it a link or a copy. A path that is not granted says where its user keeps it.
     """
     name = order.policy.artifact.name
     own = posixpath.basename(name)
@@ -53,7 +53,7 @@ def _called(order: Order, layout: Layout) -> str:
         return name
     link = os.path.abspath(name)
     granted = is_inside(link, *(path for path, _ in layout.mounts))
-    return link if granted and os.path.islink(link) and os.path.realpath(link) == order.path else own
+    return link if granted and os.path.realpath(link) == order.path else own
 
 
 def environment_of(order: Order, layout: Layout) -> dict[str, str]:
