@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from binsafe.model import Violation
+from binsafe.model.violation import UNGRANTABLE
 from binsafe.paths import is_inside
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class Teller:
         if violation.expected:
             self._usual += 1
             if _may_matter(violation, self._here.parents):
-                option = violation.option
-                self._doubtful[f"{violation.operation} {violation.object}{_by(option)}"] = _program(violation)
+                what = f"{violation.operation} {violation.object}{_by(violation)}"
+                self._doubtful[what] = _program(violation)
         elif self._said(violation):
             self._again += 1
         else:
@@ -187,9 +188,11 @@ def _program(violation: Violation) -> str | None:
     return f"{os.path.realpath(folder) if folder in _MERGED else folder}/{name}"
 
 
-def _by(option: str | None) -> str:
-    """What would have allowed it, if anything."""
-    return f" ({option})" if option is not None else ""
+def _by(violation: Violation) -> str:
+    """What would have allowed it, or that nothing would."""
+    if violation.option is not None:
+        return f" ({violation.option})"
+    return " (no grant allows it)" if (violation.grant or "").startswith(UNGRANTABLE) else ""
 
 
 def mention(message: str) -> None:

@@ -132,8 +132,10 @@ def test_what_most_do_without_is_told_of_who_failed(capfd: pytest.CaptureFixture
     for object_, operation in (("/proc/self/maps", "read"), meminfo, netlink, netlink):
         teller.tell(violation(object_, expected=True, operation=operation))
     teller.tell(violation("/usr", expected=True, grant="--read /usr"))
+    teller.tell(violation("AF_INET SOCK_DGRAM", expected=True, operation="socket", grant="none: it is no TCP"))
     teller.sum_up(0, status)
-    things = "read /proc/meminfo, socket AF_NETLINK SOCK_RAW, read /usr (--read /usr)"
+    things = "read /proc/meminfo, socket AF_NETLINK SOCK_RAW, read /usr (--read /usr), "
+    things += "socket AF_INET SOCK_DGRAM (no grant allows it)"
     sentence = f"it ended with status {status}; also denied, though most programs do without: {things}\n"
     assert capfd.readouterr().err == (sentence if told else "")
 
