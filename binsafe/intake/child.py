@@ -14,7 +14,7 @@ import msgspec
 
 from binsafe.intake import bounds, loading
 from binsafe.intake.forking import Forked
-from binsafe.intake.messages import Closed, Ending, Frame, Kind, TooLarge, receive, send
+from binsafe.intake.messages import Closed, Ending, Frame, Kind, TooLarge, receive, send, too_late
 from binsafe.limits import WORKER_SECONDS
 
 Work = Callable[[socket.socket], bytes]
@@ -120,7 +120,7 @@ class ConfinedChild:
 
 
 def _too_late() -> Broken:
-    return Broken(Ending(None, f"the parser did not end within {2 * WORKER_SECONDS} s"))
+    return Broken(Ending(None, too_late(2 * WORKER_SECONDS)))
 
 
 def again(work: Callable[[], Answer]) -> Answer:

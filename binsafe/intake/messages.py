@@ -141,3 +141,8 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
             raise Closed
         received += part
     return bytes(received)
+
+
+def too_late(seconds: int) -> str:
+    """What is said of a parser that was given so much time. What it learnt of libraries is kept."""
+    return f"the parser did not end within {seconds} s; where this machine was busy, asking again may help"

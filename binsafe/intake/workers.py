@@ -17,7 +17,7 @@ from binsafe.intake import answers
 from binsafe.intake.answers import Answer
 from binsafe.intake.cached_programs import programs
 from binsafe.intake.forking import Forked, can_fork
-from binsafe.intake.messages import Calls, Closed, Ending, Kind, Order, TooLarge, receive, send
+from binsafe.intake.messages import Calls, Closed, Ending, Kind, Order, TooLarge, receive, send, too_late
 from binsafe.intake.private import private_file
 from binsafe.intake.snapshot import Snapshot
 from binsafe.limits import MAX_LAST_WORDS_BYTES, MAX_REPORT_BYTES, WORKER_SECONDS
@@ -171,9 +171,7 @@ class Worker:
             return self._ended(child, on_the_way.member)
         except TimeoutError:
             self.close()
-            return _Broken(
-                f"the parser did not end within {2 * WORKER_SECONDS} s", killed=False, member=on_the_way.member
-            )
+            return _Broken(too_late(2 * WORKER_SECONDS), killed=False, member=on_the_way.member)
         except TooLarge:
             self.close()
             return _Broken(f"the report has more than {MAX_REPORT_BYTES:,} bytes", False, -1)
