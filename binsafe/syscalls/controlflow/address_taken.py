@@ -15,6 +15,7 @@ import numpy as np
 from binsafe.syscalls.controlflow import pages, registers
 from binsafe.syscalls.controlflow.naming import FunctionStarts, Naming
 from binsafe.syscalls.controlflow.places import Kind, Place
+from binsafe.syscalls.controlflow.pointers import of_handlers
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.decoding.code import aligned_words
 from binsafe.syscalls.machines.edges import MAYBE_TAKEN, SUMMED, TAKEN, Addresses, Edges
@@ -75,7 +76,7 @@ class Taken:
             return iter(())  # as nearly always
         first, last = bisect_left(targets.data, start), bisect_left(targets.data, end)
         pairs = zip(slots[first:last].tolist(), targets[first:last].tolist(), strict=True)
-        return (pair for pair in pairs if not self._is_code(*pair))
+        return (pair for pair in pairs if not self._is_code(*pair) and not self._is_number(*pair))
 
     def _is_code(self, place: int, address: int) -> bool:
         """Whether a word at a place that looks like an address is a part of instructions of a known function.
@@ -94,6 +95,19 @@ class Taken:
             at -= 1
         return at == 0 or at in region.jumps_to
 
+    def _is_number(self, place: int, address: int) -> bool:
+        """Whether a word at a place that looks like a label's address is a smaller number in the next aligned word.
+
+        Its lower bytes are then zeros at the end of the word before: so look lengths and counts in arrays, where code
+        lies at small addresses. Of compilers' labels, which are not aligned to 256 bytes, few would look the same in a
+        packed structure; of functions more would, and they count.
+        """
+        program, skew = self._program, place % _WORD
+        low = 8 * (_WORD - skew)
+        number = int.from_bytes(program.slice.read(place - skew + _WORD, _WORD), "little")
+        start = program.start(address)
+        return number << low == address and start != address and program.is_known(start)
+
     @cached_property
     def _odd(self) -> tuple[Addresses, Addresses]:
         """All of them, as columns: the addresses, ascending, and the places."""
@@ -106,8 +120,10 @@ class Taken:
             for skew in (each for each in range(_WORD) if (segment.address + each) % _WORD):
                 for first, words in aligned_words(data[skew:]):
                     at = np.flatnonzero(program.code.holds(words))
-                    targets.append(words[at].astype(np.int64))
-                    slots.append(segment.address + skew + first + _WORD * at)
+                    places = segment.address + skew + first + _WORD * at
+                    kept = ~of_handlers(program.slice, places)
+                    targets.append(words[at][kept].astype(np.int64))
+                    slots.append(places[kept])
         order = np.argsort(found := np.concatenate(targets), kind="stable")
         return found[order], np.concatenate(slots)[order]
 

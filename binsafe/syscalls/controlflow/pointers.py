@@ -84,7 +84,7 @@ def _all(slice_: Slice, code: Code, linking: Linking | None) -> Pointers:
         slots[first],
         targets[first],
         symbols[first],
-        single[first].astype(np.bool_) | _in_table(slice_, slots[first]),
+        single[first].astype(np.bool_) | _in_section(slice_, ".got", slots[first]),
         _NOTHING if linking is None else _resolvers(slice_, linking),
         position_independent,
     )
@@ -129,13 +129,23 @@ def _words(code: Code, address: int, size: int) -> Columns:
         at = np.flatnonzero(code.holds(words))
         places.append(address + skew + first + 8 * at)
         targets.append(words[at].astype(np.int64))
-    slots = np.concatenate(places)
-    return slots, np.concatenate(targets), np.zeros_like(slots), np.zeros_like(slots)
+    kept = ~of_handlers(code.slice, np.concatenate(places))
+    slots = np.concatenate(places)[kept]
+    return slots, np.concatenate(targets)[kept], np.zeros_like(slots), np.zeros_like(slots)
 
 
-def _in_table(slice_: Slice, slots: Addresses) -> NDArray[np.bool_]:
-    """Slots of the section ``.got``: a local function's address stands there by itself, too."""
-    section = slice_.section(".got")
+def of_handlers(slice_: Slice, slots: Addresses) -> NDArray[np.bool_]:
+    """Slots of the tables that say where exceptions are caught.
+
+    Only the unwinder reads them, and places of code stand there as distances, see `catching`: what looks like an
+    address is some of these side by side.
+    """
+    return _in_section(slice_, ".gcc_except_table", slots)
+
+
+def _in_section(slice_: Slice, name: str, slots: Addresses) -> NDArray[np.bool_]:
+    """Slots of the section of a name: of ``.got``, where a local function's address stands by itself, too."""
+    section = slice_.section(name)
     if section is None:
         return np.zeros(len(slots), np.bool_)
     return (slots >= section.address) & (slots < section.address + section.size)
