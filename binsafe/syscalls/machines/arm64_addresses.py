@@ -115,7 +115,7 @@ def _is_stored_to(name: str, operands: str, slot: str) -> bool:
 def changes(instructions: Instructions, at: int, register: str) -> bool:
     """See `Machine.changes`."""
     name, (first, _, rest) = instructions.names[at], instructions.operands(at).partition(", ")
-    written = values.may_set(name, instructions.operands(at), register)
+    written = name not in values.CALLS and values.may_set(name, instructions.operands(at), register)
     return written and not name.startswith(("ld", "st")) and (first != register or _mentions(rest, register))
 
 
@@ -145,8 +145,13 @@ def _given(instructions: Instructions, at: int, straight: int) -> list[int]:
 
 
 def _pages(instructions: Instructions, before: int, straight: int, register: str) -> list[int]:
-    """The page that a register holds; all that the function gives it where what is on the only way gives none."""
+    """The page that a register holds; all that the function gives it where what is on the only way gives none.
+
+    Or an address that is completed before, as Go's assembler does for a load that needs no offset.
+    """
     setting = setting_of(instructions, before, straight, register)
+    if setting is not None and (given := _given(instructions, setting, straight)):
+        return given
     settings = instructions.by_first_operand("adrp").get(register, ()) if setting is None else [setting]
     found = (page(instructions, each) for each in settings)
     return sorted({each[1] for each in found if each is not None})

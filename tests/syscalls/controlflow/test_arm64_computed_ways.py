@@ -292,3 +292,21 @@ def test_what_clears_a_block_of_memory_leaves_no_number_on_the_stack(offset: int
     code.syscall()
     code.ret()
     assert reasons(program(code)) == ["the number is on the stack, where a store through a pointer may reach"]
+
+
+def test_what_a_function_returns_is_not_made_of_the_address_that_it_was_handed():
+    """``adr x0, base; bl other``: so LLD shortens what hands ``base`` on, as in musl's ``setuid``."""
+    code = Arm()
+    code.mov(8, GETPID)
+    code.nop()
+    code.syscall()
+    code.adr(0, "base")
+    code.call("other")
+    code.ret()
+    code.label("base")
+    code.ret()
+    code.label("other")
+    code.ret()
+    found = analyse(program(code, functions=("start", "other")))
+    assert found.complete
+    assert set(found.sites) == {"getpid"}

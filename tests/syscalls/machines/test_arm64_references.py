@@ -231,3 +231,17 @@ def test_no_function_starts_between_two_instructions(away: int):
     assert found is not None
     assert found.complete
     assert set(found.sites) == {"write"}
+
+
+def test_a_load_without_an_offset_names_the_address_that_was_completed_before():
+    """So Go's assembler loads a variable in three instructions, before Go 1.20 the number of ``fcntl``."""
+    code = Arm()
+    code.page(27, "variable")
+    code.add_in_page(27, 27, "variable")
+    code.word(0xF940_0360)  # ldr x0, [x27]
+    code.ret()
+    code.labels["variable"] = 0x40_8128
+    here = Program(program(code), Arm64(), Decoder("arm64", 1000))
+    load = here.place(CODE + 8)
+    assert load is not None
+    assert here.named_at(load) == (0x40_8128,)
