@@ -34,7 +34,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """The mean of paired differences (first minus second) and whether it tells the two apart."""
+    """The mean difference (first minus second), of pairs where there are some, and whether it tells the two apart."""
 
     estimate: Estimate
     told_apart: bool
@@ -72,8 +72,27 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
         statistics.StatisticsError: no pairs.
     """
     paired = estimate([a - b for a, b in zip(first, second, strict=True)])
-    apart = paired.low is not None and paired.high is not None and not paired.low <= 0 <= paired.high
-    return Difference(estimate=paired, told_apart=apart, runs_needed=0 if apart else _more(paired))
+    return _judged(paired, _more(paired))
+
+
+def difference_of_means(first: Estimate, second: Estimate) -> Difference:
+    """What two means say of each other that are not paired and have intervals of their own, however skewed.
+
+    Each end is as far from the difference as the two ends of the means that lead there are from theirs, squared and
+    added (Zou and Donner, "Construction of confidence limits about effect measures", Statistics in Medicine 27, 2008).
+
+    >>> one = Estimate(mean=90.0, low=80.0, high=96.0, deviation=0.0, runs=1)
+    >>> other = Estimate(mean=70.0, low=60.0, high=78.0, deviation=0.0, runs=1)
+    >>> found = difference_of_means(one, other)
+    >>> round(found.estimate.low, 1), round(found.estimate.high, 1), found.told_apart
+    (7.2, 31.7, True)
+    """
+    mean, low, high = first.mean - second.mean, None, None
+    if not (first.low is None or first.high is None or second.low is None or second.high is None):
+        low = mean - math.hypot(first.mean - first.low, second.high - second.mean)
+        high = mean + math.hypot(first.high - first.mean, second.mean - second.low)
+    runs = min(first.runs, second.runs)
+    return _judged(Estimate(mean=mean, low=low, high=high, deviation=0.0, runs=runs), None)
 
 
 def runs_needed(mean: float, deviation: float) -> int | None:
@@ -141,6 +160,11 @@ def nearest_rank(values: Sequence[float], percent: float) -> float | Unknown:
     if not values:
         return UNKNOWN
     return sorted(values)[max(1, math.ceil(len(values) * percent / 100)) - 1]
+
+
+def _judged(found: Estimate, more: int | None) -> Difference:
+    apart = found.low is not None and found.high is not None and not found.low <= 0 <= found.high
+    return Difference(estimate=found, told_apart=apart, runs_needed=0 if apart else more)
 
 
 def _more(paired: Estimate) -> int | None:

@@ -12,6 +12,7 @@ from bandit_runner.intervals import (
     Estimate,
     clipped,
     difference,
+    difference_of_means,
     estimate,
     interval_of_points,
     least_points,
@@ -27,8 +28,9 @@ PER_IDS: int = 100
 class ComparedRow(ResultRow, frozen=True, kw_only=True):
     """One strategy on one tier over all runs; the fields of :class:`ResultRow` are totals, ``per_100`` is the score.
 
-    ``versus_best`` is this strategy minus the tier's best over the sessions that played both; None for the best itself,
-    for others with its score, and where no session did. ``p50_ms`` and ``p99_ms`` are the balancer's own time for an
+    ``versus_best`` is this strategy minus the tier's best over the sessions that played both, and of one session alone
+    on its servers only (``estimate.runs`` is 1); None for the best itself, for others with its score, and where no
+    session did. ``p50_ms`` and ``p99_ms`` are the balancer's own time for an
     id, without its way to the client and back: that is what is stored.
     """
 
@@ -83,7 +85,7 @@ def verdict(row: ComparedRow) -> str:
     if found is None:
         return "not paired with the best"
     if found.told_apart:
-        return f"{found.estimate.mean:+.1f} to the best"
+        return f"{found.estimate.mean:+.1f} to the best{', on these servers' * (found.estimate.runs == 1)}"
     if found.runs_needed is None:
         return "cannot be told from the best yet"
     return f"cannot be told from the best yet: {counted(found.runs_needed, 'more run')} needed"
@@ -121,30 +123,39 @@ def _estimate(runs: Sequence[Run], whole: Tally, scoring: Scoring) -> Estimate:
     Techniques, 2.11), but never narrower than what chance does to that many ids: two runs that happen to agree are not
     certain. It ends at 100, and at 0 where no id brought less.
     """
-    mean, usual = per_100(whole, scoring), whole.requests / len(runs)
+    by_ids, usual = _of_ids(whole, scoring), whole.requests / len(runs)
+    mean = by_ids.mean
     off = [PER_IDS * (run.tally.score(scoring) - run.tally.requests * mean / PER_IDS) / usual for run in runs]
     between = estimate([mean + value for value in off])
-    points = whole.points(scoring)
-    low, high = (_scaled(end, PER_IDS / whole.requests) for end in interval_of_points(points))
-    ends = [end for end in (low, high, between.low, between.high) if end is not None]
+    ends = [end for end in (by_ids.low, by_ids.high, between.low, between.high) if end is not None]
     widest = msgspec.structs.replace(between, mean=mean, low=min(ends), high=max(ends))
-    return clipped(widest, PER_IDS * least_points(points), PER_IDS)
+    return clipped(widest, PER_IDS * least_points(whole.points(scoring)), PER_IDS)
 
 
 def _versus(runs: Sequence[Run], best: Sequence[Run], scoring: Scoring) -> Difference | None:
-    """Paired by session: both met the same servers there."""
-    mine, theirs = _by_session(runs, scoring), _by_session(best, scoring)
+    """Paired by session: both met the same servers there. Of one session the ids say what can be said."""
+    mine, theirs = _by_session(runs), _by_session(best)
     shared = [session for session in mine if session in theirs]
     if not shared:
         return None
-    return difference([mine[session] for session in shared], [theirs[session] for session in shared])
+    if len(shared) == 1:
+        first, second = (_of_ids(each[shared[0]], scoring) for each in (mine, theirs))
+        return difference_of_means(first, second)
+    first_scores, second_scores = ([per_100(each[session], scoring) for session in shared] for each in (mine, theirs))
+    return difference(first_scores, second_scores)
 
 
-def _by_session(runs: Sequence[Run], scoring: Scoring) -> dict[str, float]:
+def _by_session(runs: Sequence[Run]) -> dict[str, Tally]:
     sessions: dict[str, list[Tally]] = {}
     for run in runs:
         sessions.setdefault(run.start.session, []).append(run.tally)
-    return {session: per_100(Tally.sum(tallies), scoring) for session, tallies in sessions.items()}
+    return {session: Tally.sum(tallies) for session, tallies in sessions.items()}
+
+
+def _of_ids(tally: Tally, scoring: Scoring) -> Estimate:
+    """Points per 100 ids, and what chance does to that many on the same servers."""
+    low, high = (_scaled(end, PER_IDS / tally.requests) for end in interval_of_points(tally.points(scoring)))
+    return Estimate(mean=per_100(tally, scoring), low=low, high=high, deviation=0.0, runs=1)
 
 
 def _scaled(value: float | Unknown, scale: float) -> float | None:

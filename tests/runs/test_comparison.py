@@ -90,6 +90,21 @@ def test_strategies_are_paired_by_session():
     assert verdict(best) == "best"
 
 
+@pytest.mark.parametrize(
+    ("rates", "told"),
+    [((0.95, 0.3), "to the best, on these servers"), ((0.72, 0.7), "cannot be told from the best yet")],
+)
+def test_of_one_session_the_ids_tell_on_its_servers(rates: tuple[float, float], told: str):
+    """Whoever had played one session was told of any difference, 240 points of 100 too, that it cannot be told."""
+    names = dict(zip(("good", "bad"), rates, strict=True))
+    best, other = compare([run(n, strategy=name, rate=rate) for n, (name, rate) in enumerate(names.items())], STATEMENT)
+    assert verdict(other).endswith(told)
+    found = other.versus_best.estimate
+    assert found.mean == pytest.approx(other.per_100.mean - best.per_100.mean)
+    half_widths = [row.per_100.high - row.per_100.low for row in (best, other)]
+    assert max(half_widths) < found.high - found.low < sum(half_widths)
+
+
 def test_it_says_how_many_more_runs_it_would_take():
     runs = [run(n, strategy=name, session=str(n // 2)) for n, name in enumerate(["a", "b"] * 3)]
     rows = compare(runs, STATEMENT)
