@@ -111,6 +111,20 @@ def test_a_replay_goes_from_the_beginning_to_the_end_and_stops(viewer: Viewer):
     assert not viewer.playing
 
 
+@pytest.mark.parametrize(("times", "most"), [(1, 2), (31, 4)])
+def test_the_map_of_429s_has_the_colours_of_its_scale(viewer: Viewer, path: Path, times: int, most: int):
+    """A single 429 was drawn as the worst, and few as a shade that the scale, which knows no transparency, lacked."""
+    session = msgspec.structs.replace(SESSION, id="limited", started=SESSION.started + 9)
+    with Recorder(path, session) as recorder:
+        recorder.begin(started("T1", "v4", session))
+        recorder.record(request(*[Outcome.RATE_LIMITED] * times, Outcome.OK))
+    drawn = seen(viewer.look()).charts[-1]
+    scale, values = drawn["visualMap"], [count for _, _, count in drawn["series"][0]["data"]]
+    assert (scale["min"], scale["max"], sum(values)) == (1, most, times)
+    assert all(scale["min"] <= value <= scale["max"] for value in values)
+    assert all(len(colour) == len("#rrggbb") for colour in scale["inRange"]["color"])
+
+
 def test_a_moment_of_a_long_run_is_counted_as_it_stood_and_from_nearby(tmp_path: Path):
     path, played = tmp_path / "runs.sqlite", many(3000)
     with Recorder(path, SESSION) as recorder:

@@ -69,7 +69,7 @@ CHARTS: Final = (
     ),
     Chart(
         "429s per server over the run",
-        "The stronger the colour, the more often a limit was met.",
+        "Blank where no limit was met; the redder, the more often one was.",
         lambda scene: charts.limited(scene.shown),
         wide=True,
     ),
