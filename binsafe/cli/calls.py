@@ -53,7 +53,8 @@ def _explain(name: str, calls: "Syscalls") -> None:
         never = f"it never makes the call {name!r}"
         unknown = f"whether it makes the call {name!r} cannot be told: the list does not have it and is not complete"
         raise UsageError(never if calls.complete else unknown, hint="without --explain the command shows the list")
-    for line in calls.chain or ("made by the kernel or its vDSO on the program's behalf",):
+    places = [f"program: a place that makes it at {address}" for address in calls.sites.get(name, ())]
+    for line in calls.chain or places or ("made by the kernel or its vDSO on the program's behalf",):
         click.echo(escape(line))
 
 

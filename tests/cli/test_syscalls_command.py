@@ -18,6 +18,23 @@ def test_of_what_an_incomplete_list_lacks_it_is_not_said_that_it_is_never_made(c
     assert "on the program's behalf" in capsys.readouterr().out
 
 
+def test_of_a_program_whose_ways_are_not_followed_the_places_that_make_a_call_are_shown(
+    capsys: pytest.CaptureFixture[str],
+):
+    static = Syscalls(
+        abi="linux-x86_64",
+        complete=True,
+        required=("read", "restart_syscall"),
+        likely=(),
+        sites={"read": ("0x401000", "0x402000")},
+    )
+    _explain("read", static)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown == [f"program: a place that makes it at {address}" for address in ("0x401000", "0x402000")]
+    _explain("restart_syscall", static)
+    assert "on the program's behalf" in capsys.readouterr().out
+
+
 def test_why_a_list_is_not_complete_is_said_in_a_few_lines_that_name_places():
     gaps = tuple(Unresolved(address=hex(place), reason="the number is read from memory") for place in (0x10, 0x20))
     partial = Syscalls(abi="linux-x86_64", complete=False, required=(), likely=(), unresolved=gaps)

@@ -73,7 +73,7 @@ class Row:
 
 def _number(text: str) -> int:
     """The 32 bits that the kernel looks at of an argument, as strace writes it with ``-X raw``: ``0x1|0x80000``."""
-    return reduce(or_, (int(part, 0) for part in text.split("|"))) & 0xFFFF_FFFF
+    return reduce(or_, (int(part.removeprefix("htons("), 0) for part in text.split("|"))) & 0xFFFF_FFFF
 
 
 def f1(listed: Iterable[str], traced: Iterable[str]) -> float:
