@@ -59,3 +59,27 @@ def test_an_older_way_is_left_out_only_where_the_newer_one_is_seen_to_be_unknown
     found = calls(bare(tmp_path, _FUNCTION.format(run, function) + _LIBRARY))
     assert found.complete
     assert {"getuid", "ppoll"} & set(found.required) == ({call} if call else set())
+
+
+_GOING = (
+    "test %rdi,%rdi; je f; {}; mov %rcx,-8(%rsp); jmp *-8(%rsp); .p2align 4; .type f,@function; "
+    "f: .skip 7,0x50; mov $231,%eax; syscall; {}1: mov $60,%eax; syscall; hlt; .size f,.-f"
+)
+_FROM_CODE, _COMPUTED = "mov 3f,%ecx; jmp 4f; 3: .long .Lin; 4: nop", "mov $.Lin + 1,%ecx; dec %ecx"
+"""A program of fixed addresses reads one from four bytes of its code, or makes it in a way that is not seen."""
+
+
+@pytest.mark.parametrize(
+    ("comes_by", "before"),
+    [
+        (_FROM_CODE, "jmp 1f; .Lin: mov $39,%ecx; "),
+        (_FROM_CODE, "jmp 1f; nop; .Lin: mov $39,%ecx; jmp 1f; "),
+        (_FROM_CODE, "call .Lin; .Lin: "),
+        (_COMPUTED, "jmp 1f; ud2; .Lin: mov $39,%ecx; "),
+    ],
+    ids=["aligned", "behind-padding", "called", "not-aligned"],
+)
+def test_who_comes_to_where_something_begins_does_not_pass_what_stands_before_it(
+    tmp_path: Path, comes_by: str, before: str
+):
+    assert "exit" in calls(bare(tmp_path, _GOING.format(comes_by, before))).required
