@@ -83,3 +83,27 @@ def test_who_comes_to_where_something_begins_does_not_pass_what_stands_before_it
     tmp_path: Path, comes_by: str, before: str
 ):
     assert "exit" in calls(bare(tmp_path, _GOING.format(comes_by, before))).required
+
+
+_PROFILES = (
+    "call caller; hlt; .p2align 4; .type caller,@function; caller: lea .Ltext(%rip),%rdi; {}; .size caller,.-caller; "
+    ".p2align 4; .type wrapper,@function; wrapper: {}mov $38,%eax; syscall; ret; .size wrapper,.-wrapper; "
+    '.section .rodata; .asciz \\"GLIBC_TUNABLES\\"; .Ltext: .asciz \\"file is no correct profile data file\\"; .text'
+)
+"""``setitimer``, and who names what glibc names where it profiles."""
+
+
+@pytest.mark.parametrize(
+    ("is_made", "ends", "begins"),
+    [
+        (False, "call wrapper; ret", ""),
+        (True, "call wrapper; ret", "inc %edi; " * 6),
+        (True, "jmp wrapper", ""),
+        (True, "mov $38,%eax; syscall; ret", ""),
+    ],
+    ids=["wrapper", "does-more", "jumped-to", "itself"],
+)
+def test_only_a_plain_wrapper_is_its_callers(tmp_path: Path, is_made: bool, ends: str, begins: str):
+    found = calls(bare(tmp_path, _PROFILES.format(ends, begins)))
+    assert found.complete
+    assert ("setitimer" in found.required) is is_made
