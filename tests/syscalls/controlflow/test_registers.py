@@ -270,3 +270,21 @@ def test_a_function_that_aligns_its_stack_returns_an_address(tmp_path: Path):
     taking = f"pick: lea wrapper(%rip),%rax; {aligned}"
     calling = "call pick; mov $163,%edi; call *%rax; mov $60,%edi; call wrapper; hlt"
     assert not calls(bare(tmp_path, f"{calling}; {taking}; wrapper: mov %rdi,%rax; syscall; ret")).complete
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("changed", "used", "complete"),
+    [("nop", "(%rbx)", False), ("mov %sil,%bl", "(%rbx)", True), ("mov %sil,%bl", "%rbx", False)],
+    ids=["access", "access-to-what-was-changed", "call-of-what-was-changed"],
+)
+def test_where_a_register_was_changed_in_part_it_may_be_a_pointer(
+    changed: str, used: str, *, complete: bool, tmp_path: Path
+):
+    """Nobody reads or writes the memory of a function, and none of which the last bytes are another's is called."""
+    use = f"mov %rdi,{used}" if "(" in used else f"mov $163,%edi; call *{used}"
+    text = (
+        f"lea wrapper(%rip),%rbx; mov $39,%edi; call *%rbx; test %rsi,%rsi; je 1f; {changed}; {use}; hlt; "
+        "1: mov $102,%edi; call *%rbx; hlt; .p2align 4; wrapper: mov %rdi,%rax; syscall; ret"
+    )
+    assert calls(bare(tmp_path, text)).complete is complete

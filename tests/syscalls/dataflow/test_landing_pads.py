@@ -161,6 +161,14 @@ UNKNOWN = {
     "megabytes": catching(
         "huge", f"push %rbx\n{TWICE.format(100, 102)}\n{MADE}", first="0xff\\n.byte 0xff, 1, 255, 255, 255, 127"
     ),
+    "called-from-elsewhere": catching(
+        "split",
+        "push %rbx\nlea given(%rip), %rbx\nmov $115, %edi\ncall *%rbx\n4: call perhaps\n5: pop %rbx\nret",
+        "4f 5f landing",
+        first="0x1b\\n.4byte cold - .",
+        base="cold",
+    )
+    + catching("cold", "nop\nlanding: mov $118, %edi\ncall *%rbx\npop %rbx\nret"),
     "nowhere": REGISTER.replace("0x1b, table_", "0x03, 16 #"),
 }
 
