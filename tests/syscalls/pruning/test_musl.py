@@ -86,3 +86,32 @@ def test_what_may_set_the_attribute_brings_the_call(tmp_path: Path, is_made: boo
 def test_what_makes_no_thread_like_musl_makes_the_call(tmp_path: Path):
     source = (_CREATES % ("nothing();", "")).replace("0x7d0f00", "0x3d0f00")
     assert "sched_setscheduler" in freestanding(tmp_path, source).required
+
+
+_ITSELF = """
+OUTLINE void nothing(void) { }
+OUTLINE long clone(long flags, long n) { return call(56, flags, n, 0); }
+OUTLINE long make(long number, long n) { return call(number, n, 0, 0); }
+OUTLINE static long run(long n) { nothing(); if (clone(0x7d0f00, n) > 0) { %s } return make(39, n); }
+__attribute__((used)) OUTLINE long last(long n) { if (*(long *) (n + 144) == 0) call(%d, n, 0, 0); return n; }
+"""
+_LISTS = "*(long *) (n + %d) = -28; call(273, n, 0, 0);"
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("made", "does", "at_last"),
+    [
+        (set[str](), "call(144, n, 0, 0);", 39),
+        ({"sched_setscheduler"}, "make(144, n);", 39),
+        (set[str](), _LISTS % 144, 273),
+        ({"set_robust_list"}, (_LISTS % 144).replace("call(273, n, 0, 0)", "make(273, n)"), 39),
+        ({"set_robust_list"}, _LISTS % 136, 273),
+        ({"set_robust_list"}, "call(273, n, 0, 0);", 39),
+    ],
+    ids=["scheduling", "by-a-function", "both-lists", "list-by-a-function", "another-list", "no-list"],
+)
+def test_calls_that_only_stand_near_what_musl_does_are_made(tmp_path: Path, made: set[str], does: str, at_last: int):
+    found = freestanding(tmp_path, _ITSELF % (does, at_last))
+    assert found.complete
+    assert _BOTH & set(found.required) == made
