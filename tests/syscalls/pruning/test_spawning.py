@@ -131,6 +131,24 @@ def test_an_action_whose_place_is_the_sum_of_two_registers_is_made(tmp_path: Pat
     assert set(found.required) & _ACTED == {"fchdir"}
 
 
+def test_what_looks_like_another_librarys_says_nothing_of_glibcs_actions(tmp_path: Path):
+    """The program has the flags of musl's threads, and what musl does for ``dup2`` alone."""
+    like_musl = """
+        struct action { struct action *next, *before; int number, descriptor, source; };
+        __attribute__((noipa)) void add(struct action *action, int from, int to) {
+            action->number = 2; action->descriptor = to; action->source = from;
+        }
+        __attribute__((noipa)) void nothing(void) { }
+        __attribute__((noipa)) long thread(long n) {
+            long result; nothing();
+            __asm__ volatile("syscall" : "=a"(result) : "a"(56L), "D"(0x7d0f00L), "S"(n) : "rcx", "r11", "memory");
+            return result;
+        }"""
+    does = "struct action one; add(&one, n, 1); thread(n); posix_spawn_file_actions_addfchdir_np(&files, n)"
+    found = calls(build(tmp_path, "program", _WITH_ACTION % (like_musl, does), "-static", "-s"))
+    assert set(found.required) & _ACTED == {"fchdir"}
+
+
 def test_flags_that_are_set_by_others_bring_all(tmp_path: Path):
     setting = """
         __attribute__((noipa)) void set(short *at, short to) { *at = to; }
