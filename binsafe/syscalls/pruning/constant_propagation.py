@@ -16,8 +16,6 @@ from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.machines.machine import Flow
 
-MAX_INSTRUCTIONS = 400
-"""A longer function is not followed."""
 _MAX_STEPS = 4_000
 """Instructions that are followed in one function, for all numbers together."""
 _MOST_TIMES = 8
@@ -33,8 +31,7 @@ def run_for(program: Program, region: Region, register: str, values: Iterable[in
         OutOfInstructions: the budget was used up.
     """
     tables = program.jumped_to(region)
-    long = len(region.instructions) > MAX_INSTRUCTIONS
-    if tables is None or not region.anchored or long:
+    if tables is None or not region.anchored:
         return None
     walk = _Walk(program, region, tables)
     work: list[tuple[int, Known]] = [(0, {register: value}) for value in values]

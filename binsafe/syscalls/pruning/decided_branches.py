@@ -41,8 +41,8 @@ _MAX_SEEN = 64
 """Instructions after which a call counts as made."""
 _MAX_VALUES_SEEN = 400
 """Instructions after which a register counts as holding anything."""
-_PARAMETERS, _MAX_FOLLOWED = 3, 32
-"""Parameters of a function, the first ones, and numbers of one of them, for which it is followed."""
+_PARAMETERS, _MAX_FOLLOWED, _MAX_LENGTH = 3, 32, 400
+"""Parameters of a function, the first ones, numbers of one of them for which it is followed, and its instructions."""
 _MAX_PAIRS = 256
 """Values of one register with those of another."""
 _GOES_ON = (Flow.NEXT, Flow.BRANCH)
@@ -100,7 +100,7 @@ class _Search:
 
     def _followed(self, region: Region) -> Iterator[AbstractSet[int]]:
         """What of a function runs, as far as the numbers of one parameter say it, of those that are known."""
-        if not 1 < len(region.instructions) <= constant_propagation.MAX_INSTRUCTIONS:
+        if not 1 < len(region.instructions) <= _MAX_LENGTH:
             return
         for register in self._program.machine.arguments[:_PARAMETERS]:
             values = held(self._program, Place(region, 0), register)

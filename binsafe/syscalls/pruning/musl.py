@@ -89,7 +89,7 @@ def _makes_threads(place: Place) -> bool:
 def _of_mutexes(made: list[tuple[Number, Place]]) -> Iterator[tuple[Number, Place]]:
     """Those that are made for a thread's list of mutexes: where it gets its first one, and where the thread ends."""
     listing = [next(_places(place, "mov", _LISTED), None) for _, place in made]
-    lists = set(listing) - {None}
+    lists = {*listing}
     for each, listed in zip(made, listing, strict=True):
         if listed is not None or lists & {*_places(each[1], "cmp", _ASKED)}:
             yield each

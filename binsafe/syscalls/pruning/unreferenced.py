@@ -137,7 +137,7 @@ class _Search:
     def _begin(self, at: int) -> int:
         """Where the padding before a function begins, or what looks like it; where it does itself if it has none."""
         start, before = self._functions.extents[at].start, self._functions.reach[at - 1] if at else 0
-        return before if 0 <= start - before < _GAP else start
+        return before if start - before < _GAP else start
 
     def _is_pointed_into(self, start: int, end: int) -> bool:
         """Whether pointers lead between a function's instructions that only others know, or nobody."""
@@ -197,7 +197,7 @@ class _Search:
     def _before(self, at: int) -> Iterator[int | None]:
         """The function before, where it goes on into this one; None where that cannot be told."""
         start, before = self._functions.extents[at].start, self._functions.extents[at - 1] if at else None
-        if before is None or before.end > start or start - before.end >= _GAP:
+        if before is None or start - before.end >= _GAP:
             yield None
             return
         region = self._functions.region(before.start)
