@@ -1,32 +1,15 @@
 """What older versions of Go leave in a program, written as they wrote it: their compilers are not to be had here."""
 
 import struct
-from array import array
 
 import pytest
-from assembled import CODE, DATA, X86, Arm, program
-
-from binsafe.formats.gopclntab import FunctionTable
-from binsafe.model import Syscalls
-from binsafe.syscalls import analyse
+from assembled import CODE, DATA, X86, Arm
+from go_layouts import MAPS, VARIABLES, analysed, words
 
 CHROOT, EXIT, FCNTL, GETPID, PIPE, SWAPOFF = 161, 60, 72, 39, 22, 168
 STARTING = ("os/exec.(*Cmd).Start", "os.StartProcess", "os.startProcess", "syscall.forkExec")
 CHILD = "syscall.forkAndExecInChild1"
-TYPE, FIELDS, NAMES, MASK, MAPS, VARIABLES, TABLE = (
-    DATA + at for at in (0x200, 0x260, 0x300, 0x340, 0x380, 0x400, 0x500)
-)
-
-
-def words(*numbers: int) -> bytes:
-    return struct.pack(f"<{len(numbers)}Q", *numbers)
-
-
-def module(first: int, end: int, *, counters: bool) -> bytes:
-    """``moduledata``: Go 1.20 put the counters of coverage before ``end``."""
-    spans = [VARIABLES, VARIABLES, VARIABLES, VARIABLES + 64, VARIABLES + 64, *[VARIABLES + 128] * 3]
-    spans += [VARIABLES + 128] * (2 * counters + 1)
-    return words(*[0] * 20, first, end, first, end, *spans, MAPS, MAPS)
+TYPE, FIELDS, NAMES, MASK = (DATA + at for at in (0x200, 0x260, 0x300, 0x340))
 
 
 def attributes(*, wide: bool) -> dict[int, bytes]:
@@ -51,33 +34,6 @@ def starting(code: X86) -> None:
     code.mov("rax", CHROOT)
     code.syscall()
     code.ret()
-
-
-def analysed(
-    code: X86 | Arm,
-    data: dict[int, bytes] | None = None,
-    *,
-    table: bool = True,
-    counters: bool = False,
-    extent: tuple[int, int] = (0, 0),
-) -> Syscalls:
-    """With a table of functions that holds their addresses; one that is unknown where ``table`` is False."""
-    end = CODE + len(code.code())
-    functions = {at: name for name, at in sorted(code.labels.items()) if at < DATA}
-    places = {DATA: module(CODE, end, counters=counters), TABLE: words(*sorted(functions))} | (data or {})
-    memory = bytearray(0x800)
-    for at, content in places.items():
-        memory[at - DATA : at - DATA + len(content)] = content
-    go = FunctionTable(
-        addresses=array("Q", sorted(functions)),
-        names=tuple(functions[at] for at in sorted(functions)),
-        end=end,
-        entries=array("Q", range(TABLE, TABLE + 8 * len(functions), 8) if table else ()),
-        extent=extent,
-    )
-    found = analyse(program(code, data=bytes(memory)), go=go)
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(("wide", "counters"), [(True, False), (False, False), (False, True)])
