@@ -31,7 +31,10 @@ def analysed(
     counters: bool = False,
     extent: tuple[int, int] = (0, 0),
 ) -> Syscalls:
-    """With a table of functions that holds their addresses; one that is unknown where ``table`` is False."""
+    """With a table of functions that holds their addresses; one that is unknown where ``table`` is False.
+
+    A label that ends in ``#`` is another function of the same name.
+    """
     end = CODE + len(code.code())
     functions = {at: name for name, at in sorted(code.labels.items()) if at < DATA}
     places = {DATA: module(CODE, end, counters=counters), TABLE: words(*sorted(functions))} | (data or {})
@@ -40,7 +43,7 @@ def analysed(
         memory[at - DATA : at - DATA + len(content)] = content
     go = FunctionTable(
         addresses=array("Q", sorted(functions)),
-        names=tuple(functions[at] for at in sorted(functions)),
+        names=tuple(functions[at].removesuffix("#") for at in sorted(functions)),
         end=end,
         entries=array("Q", range(TABLE, TABLE + 8 * len(functions), 8) if table else ()),
         extent=extent,

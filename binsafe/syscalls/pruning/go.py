@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from binsafe.formats.structure import find_all
-from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.dataflow.wrappers import Gap, Number, Resolution, argument
 from binsafe.syscalls.machines.edges import LOADED
@@ -146,10 +145,10 @@ def _gives_flags(program: Program) -> bool:
     Before Go 1.18, whose table holds addresses of functions, parameters lay on the stack or did not always.
     """
     start = None if program.go is None or program.go.entries else _only(program, _UNIX_FACCESSAT)
-    region = None if start is None else program.region(start)
-    if region is None or region.start != start:
+    place = None if start is None else program.place(start)
+    if place is None:
         return True
-    given = argument(program, [Place(region, 0)], _FIFTH[program.machine.arch], bits=64)
+    given = argument(program, [place], _FIFTH[program.machine.arch], bits=64)
     return bool(given.gaps) or {number.value for number in given.numbers} != {0}
 
 

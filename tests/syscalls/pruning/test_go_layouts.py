@@ -53,6 +53,17 @@ def test_types_and_maps_are_read_as_each_version_wrote_them(*, wide: bool, count
     assert "chroot" in analysed(code, {**data, TYPE: bytes(64)}, counters=counters).required
 
 
+@pytest.mark.parametrize("name", [*STARTING[1:], CHILD])
+def test_whoever_starts_a_program_in_another_way_may_give_it_attributes(name: str):
+    code = X86()
+    code.label("main.main")
+    code.call(STARTING[0])
+    code.call(name)
+    code.ret()
+    starting(code)
+    assert "chroot" in analysed(code, attributes(wide=False)).required
+
+
 def calling(number: int) -> X86:
     code = X86()
     code.label("main.main")
