@@ -24,10 +24,12 @@ def attributes(*, wide: bool) -> dict[int, bytes]:
     }
 
 
-def starting(code: X86) -> None:
-    """``main.main`` starts a program, whose child makes a call for an attribute."""
+def starting(code: X86, *labels: str, named_by: str | None = None) -> None:
+    """What ``main.main`` starts a program by, whose child makes a call for an attribute; one may name some labels."""
     for name, callee in zip(STARTING, (*STARTING[1:], CHILD), strict=True):
         code.label(name)
+        for label in labels if name == named_by else ():
+            code.lea(label)
         code.call(callee)
         code.ret()
     code.label(CHILD)
@@ -51,6 +53,49 @@ def test_types_and_maps_are_read_as_each_version_wrote_them(*, wide: bool, count
     assert "chroot" not in analysed(code, data, counters=counters).required
     assert "chroot" in analysed(other, data, counters=counters).required
     assert "chroot" in analysed(code, {**data, TYPE: bytes(64)}, counters=counters).required
+
+
+ZERO = VARIABLES + 16
+SMALL = {TYPE: words(32, 24, 25 << 56, 0, MASK, 0, 0, FIELDS), MASK: b"\x05", MAPS: b"\x08\x14\0"}
+"""A type of four words, the first and third of them pointers, and variables that may be of it at `ZERO` and behind."""
+
+
+@pytest.mark.parametrize(
+    ("is_made", "named_by", "other", "held"),
+    [
+        (False, "syscall.forkExec", None, 0),
+        (True, "os.StartProcess", None, 0),
+        (True, None, None, 0),
+        (True, "syscall.forkExec", ZERO, 0),
+        (True, "syscall.forkExec", ZERO + 8, 0),
+        (True, "syscall.forkExec", None, ZERO),
+        (True, "syscall.forkExec", None, ZERO + 24),
+    ],
+    ids=["zero", "another's", "nobody's", "of-both", "a-field", "pointed-to", "a-field-pointed-to"],
+)
+def test_a_variable_that_may_hold_attributes_is_the_zero_one(
+    is_made: bool, named_by: str | None, other: int | None, held: int
+):
+    code = X86()
+    code.labels.update(first=ZERO, second=ZERO + 64, other=other or ZERO)
+    code.label("main.main")
+    code.call(STARTING[0])
+    if other is not None:
+        code.lea("other")
+    code.ret()
+    starting(code, *(("first", "second") if named_by else ()), named_by=named_by)
+    found = analysed(code, {**attributes(wide=False), **SMALL, VARIABLES + 0xC0: words(held)})
+    assert ("chroot" in found.required) is is_made
+
+
+def test_what_is_no_structure_has_no_attributes():
+    code = X86()
+    code.label("main.main")
+    code.call(STARTING[0])
+    code.ret()
+    starting(code)
+    data = attributes(wide=False)
+    assert "chroot" in analysed(code, data | {TYPE: words(160, 144, 17 << 56, 0, MASK, 0, 0, FIELDS)}).required
 
 
 @pytest.mark.parametrize("name", [*STARTING[1:], CHILD])
