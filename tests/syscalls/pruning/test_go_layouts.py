@@ -88,14 +88,37 @@ def test_a_variable_that_may_hold_attributes_is_the_zero_one(
     assert ("chroot" in found.required) is is_made
 
 
-def test_what_is_no_structure_has_no_attributes():
+_SECOND, _LAST = DATA + 8 * 34, DATA + 0x7FF
+"""Where the module has the address of the map of variables without initial values, and where its segment ends."""
+
+
+@pytest.mark.parametrize(
+    ("is_made", "data"),
+    [
+        (False, {}),
+        (True, {TYPE: words(32, 24, 17 << 56, 0, MASK, 0, 0, FIELDS)}),
+        (True, {TYPE: words(32, 0, 25 << 56, 0, MASK, 0, 0, FIELDS)}),
+        (True, {TYPE: words(1 << 60, 24, 25 << 56, 0, MASK, 0, 0, FIELDS)}),
+        (True, {TYPE: words(32, 24, 25 << 56, 0, 8, 0, 0, FIELDS)}),
+        (True, {DATA: bytes(300)}),
+        (True, {MAPS: b"\x07\0\0"}),
+        (True, {_SECOND: words(8)}),
+        (True, {_SECOND: words(_LAST), _LAST: b"\x08"}),
+        (True, {_SECOND: words(MAPS + 8), MAPS + 8: b"\x08\x14\0"}),
+    ],
+    ids=[
+        "whole", "no-structure", "no-pointers", "huge", "no-mask", "no-module", "short-map", "one-map", "cut-off",
+        "in-the-second-map",
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_of_types_and_maps_proves_nothing(is_made: bool, data: dict[int, bytes]):
     code = X86()
     code.label("main.main")
     code.call(STARTING[0])
     code.ret()
     starting(code)
-    data = attributes(wide=False)
-    assert "chroot" in analysed(code, data | {TYPE: words(160, 144, 17 << 56, 0, MASK, 0, 0, FIELDS)}).required
+    found = analysed(code, {**attributes(wide=False), **SMALL, MAPS: b"\x08\0\0", **data})
+    assert ("chroot" in found.required) is is_made
 
 
 @pytest.mark.parametrize("name", [*STARTING[1:], CHILD])
