@@ -11,6 +11,7 @@ from bandit_runner.dashboard.drawing import (
     BAD,
     COLOURS,
     GOOD,
+    IDS,
     MARK,
     TOOLTIP,
     Options,
@@ -56,7 +57,7 @@ def success(shown: Sequence[Shown], *, overall: bool) -> Options:
             line(each.run.tier, each.colour, [[f.requests, round(f.success_rate * 100, 2)] for f in each.frames])
             for each in shown
         ]
-    return cartesian(series, x="ids", y="% accepted", most=100)
+    return cartesian(series, x=IDS, y="% accepted", most=100)
 
 
 def regret(shown: Sequence[Shown], scoring: Scoring) -> Options:
@@ -69,7 +70,7 @@ def regret(shown: Sequence[Shown], scoring: Scoring) -> Options:
             series.append(line(tier, each.colour, data))
         plain = [[f.requests, f.requests - f.accepted] for f in each.frames]
         series.append(line(f"{tier}: not accepted", each.colour, plain, dashed=True))
-    options = cartesian(series, x="ids", y="points")
+    options = cartesian(series, x=IDS, y="points")
     solid = [each["name"] for each in series if each["lineStyle"]["type"] == "solid"]
     options["legend"] |= {"data": solid} if solid else {}
     return options
@@ -96,7 +97,7 @@ def latency(tally: Tally) -> Options:
     """How many ids took how long, with the median and the 99th percentile."""
     bins = tally.latency_bins()
     if not bins:
-        return cartesian([], x="ms", y="ids")
+        return cartesian([], x="ms", y=IDS)
     low, high = bins[0][0], max(bins[-1][0], bins[0][0] * 1.5)
     edges = np.geomspace(low * 0.99, high * 1.01, BINS + 1)
     heights, _ = np.histogram([ms for ms, _ in bins], edges, weights=[count for _, count in bins])
@@ -116,7 +117,7 @@ def latency(tally: Tally) -> Options:
             place = int(np.clip(np.searchsorted(edges, value) - 1, 0, BINS - 1))
             lines.append({"xAxis": place, "label": {"formatter": label, "position": "end", **css(color="soft")}})
     series["markLine"] = {"symbol": "none", "data": lines, "lineStyle": {"color": MARK}}
-    return cartesian([series], x="", y="ids") | {"xAxis": categories(names, name="ms")} | {"legend": {"show": False}}
+    return cartesian([series], x="", y=IDS) | {"xAxis": categories(names, name="ms")} | {"legend": {"show": False}}
 
 
 def limited(shown: Sequence[Shown]) -> Options:
@@ -200,7 +201,7 @@ def attempts(tally: Tally) -> Options:
         {"type": "bar", "stack": "ids", "name": "failed", "data": failed, "itemStyle": {"color": BAD}},
     ]
     axis = categories([str(number) for number in range(length)], name="attempts")
-    return cartesian(series, x="", y="ids") | {"xAxis": axis}
+    return cartesian(series, x="", y=IDS) | {"xAxis": axis}
 
 
 def densities(curves: Sequence[tuple[str, float, float]], draws: Sequence[float] = ()) -> Options:

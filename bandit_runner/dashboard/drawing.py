@@ -36,6 +36,10 @@ def css(**names: str) -> Options:
 TOOLTIP: Final[Options] = css(backgroundColor="paper", borderColor="line") | {"textStyle": css(color="ink")}
 
 
+IDS: Final = "ids"
+"""The name of an axis that counts them."""
+
+
 def _axis(name: str, gap: int) -> Options:
     return {
         "name": name,
@@ -45,7 +49,7 @@ def _axis(name: str, gap: int) -> Options:
         "axisLabel": {"fontSize": 11, "hideOverlap": True, **css(color="soft")},
         "axisLine": {"lineStyle": css(color="line")},
         "splitLine": {"lineStyle": css(color="line")},
-    }
+    } | ({"minInterval": 1} if name == IDS else {})  # nobody plays half an id
 
 
 LONGEST: Final = 130

@@ -68,4 +68,4 @@ def _by(name: str | None) -> str:
 def _hint(port: int) -> str:
     if sys.platform == "darwin" and port == _AIRPLAY_PORT:
         return "macOS's AirPlay Receiver holds 5000: System Settings > General > AirDrop & Handoff turns it off"
-    return "stop that program; the servers need exactly their own ports"
+    return "stop that program, or the start that runs it; the servers need exactly their own ports"

@@ -111,6 +111,13 @@ def test_a_replay_goes_from_the_beginning_to_the_end_and_stops(viewer: Viewer):
     assert not viewer.playing
 
 
+def test_axes_of_ids_have_no_halves_of_them(viewer: Viewer):
+    axes = [chart[axis] for chart in seen(viewer.look()).charts for axis in ("xAxis", "yAxis")]
+    steps = [axis.get("minInterval") for axis in axes if axis["name"] == "ids"]
+    assert len(steps) >= 4
+    assert set(steps) == {1}
+
+
 @pytest.mark.parametrize(("times", "most"), [(1, 2), (31, 4)])
 def test_the_map_of_429s_has_the_colours_of_its_scale(viewer: Viewer, path: Path, times: int, most: int):
     """A single 429 was drawn as the worst, and few as a shade that the scale, which knows no transparency, lacked."""
