@@ -55,6 +55,9 @@ MAX_BUNDLES = 256
 MAX_TREE_ENTRIES = 200_000
 """Names in a folder that is given as a bundle; the largest real application met has 60,000."""
 
+MAX_FOLDERS_DEEP = 256
+"""Folders in each other of what is granted: to open each by its path takes time that grows with the square of it."""
+
 MAX_UNPACKED_BYTES = 2 * 1024**3
 MAX_UNPACKED_RATIO = 100
 MIN_UNPACKED_BYTES = 256 * 1024**2

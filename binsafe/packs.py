@@ -26,6 +26,7 @@ from binsafe.intake.libraries import Libraries
 from binsafe.intake.owners import is_systems_own
 from binsafe.intake.summaries import Summaries, default_folder
 from binsafe.intake.tree import Tree
+from binsafe.intake.walking import files_below
 from binsafe.model import Grant, Report
 from binsafe.model.policy import PolicyFile
 from binsafe.paths import is_inside
@@ -151,7 +152,8 @@ def holding(paths: Iterable[str]) -> list[str]:
 def libraries(packs: Iterable[Pack], program: str) -> tuple[PolicyFile, ...]:
     """What the libraries in the packs' module folders are linked with, as far as it lies elsewhere."""
     folders = sorted({path for pack in packs for path in _present(pack.modules, program)})
-    modules = [str(path) for folder in folders for path in Path(folder).rglob("*.so*") if stat.S_ISREG(mode_of(path))]
+    named = (path for folder in folders for path in files_below(folder) if ".so" in posixpath.basename(path))
+    modules = [path for path in named if stat.S_ISREG(mode_of(Path(path)))]
     data = Tree().map(program)
     if data is None or not modules:
         return ()

@@ -131,9 +131,10 @@ def check_lent_rights(policy: Policy) -> None:
 
 
 def _files(path: str) -> Iterator[str]:
+    from binsafe.intake.walking import files_below  # few policies grant a folder
+
     yield path
-    for folder, _, names in os.walk(path):
-        yield from (os.path.join(folder, name) for name in names)
+    yield from files_below(path)
 
 
 def _lends_rights(path: str) -> bool:
