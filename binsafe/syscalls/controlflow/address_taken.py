@@ -155,7 +155,7 @@ class Taken:
             if program.layout.exact(np.array([base]))[0] < 0 or program.start(source) == base:
                 return False
             region = program.region(source)  # jump tables of arm64 count from behind the jump, where a function may end
-            return region is None or base not in program.origins(region)
+            return region is None or base not in program.switches.origins(region)
 
         return next((source for source, _ in self.summed(is_other)), None)
 
@@ -207,7 +207,7 @@ class Taken:
                 yield call.address, target
         taking = [(region.at(source), to) for source, to in self._in_code.into(region.start + 1, region.end)]
         inside = [(at, target) for at, target in taking if at is not None]
-        origins = program.origins(region) if inside else ()
+        origins = program.switches.origins(region) if inside else ()
         for at, target in inside:
             if target in origins or self._is_reloaded(Place(region, at)):
                 continue
@@ -221,7 +221,7 @@ class Taken:
         Those are looked for by their bytes, with no regard to what stands between the two.
         """
         region = place.region
-        begin = self._program.undisturbed(place, (), self._program.ways(region)).at
+        begin = self._program.undisturbed(place, (), self._program.switches.ways(region)).at
         return region.machine.adds_to_loaded(region.instructions, place.at, begin)
 
     @cached_property

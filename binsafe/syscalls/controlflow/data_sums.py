@@ -30,7 +30,7 @@ def is_of_data(program: "Program", adding: Place, register: str) -> bool:
         return False
     to, distance = added
     counted = Moved(register, (Operation("add", distance),))
-    bases = {end.value for end in comes_from(program, region, at, counted, program.ways(region))}
+    bases = {end.value for end in comes_from(program, region, at, counted, program.switches.ways(region))}
     base = bases.pop() if len(bases) == 1 else None
     if base is None or program.code.range_of(base) is not None:
         return False
@@ -80,7 +80,7 @@ def _jumps_from(program: "Program", region: Region, at: int, base: int) -> bool:
 
     What they name elsewhere is known, see `distances`: of other tables it is not.
     """
-    table = tables_of(program, region, program.ways(region)).get(at)
+    table = tables_of(program, region, program.switches.ways(region)).get(at)
     places = () if table is None else table.places
     return (base, base) in places and all(begin == origin for begin, origin in places)
 

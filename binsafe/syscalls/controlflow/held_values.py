@@ -79,7 +79,7 @@ def _sources(program: "Program", target: Place, before: Place, location: Locatio
         found = program.sources(before, location)
         half = isinstance(location, int) and (found is None) != (program.sources(before, location + _HALF) is None)
         return (Unknown("set in parts of the stack slot"),) if half else found or (Moved(location),)
-    preserved = location in machine.preserved(go=program.is_go(region)) and program.keeps_over(before, location)
+    preserved = location in machine.preserved(go=program.is_go(region)) and program.outlined.keeps(before, location)
     asked = not preserved or target.at in region.jumps_to or target.at in known or region.is_padding(target.at)
     if asked and not thrown and not comes_back(program, before):
         return ()

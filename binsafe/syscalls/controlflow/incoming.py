@@ -83,14 +83,18 @@ class Incoming:
         return Place(region, at)
 
     def leading_to(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """See `Program.leading_to`."""
+        """(source, target) of all bytes that may be a call or jump to ``start`` up to ``end``: not yet confirmed."""
         yield from self._program.calls.into(start, end)
         yield from self._program.jumps.into(start, end)
         yield from self._through_slots(start, end)
         yield from self._short(start, end, from_inside=True)
 
     def last_leading_to(self, addresses: Addresses) -> Addresses:
-        """See `Program.last_led_to`."""
+        """The last address up to each one, within `NEAR` bytes, that bytes may lead to, or code or memory names.
+
+        It is one further before, or -1, where there is none. ``addresses`` are ascending, of one range of code, and
+        many: to look for each of them with `leading_to` would take several times as long.
+        """
         program = self._program
         found = np.maximum(program.calls.last(addresses), program.jumps.last(addresses))
         slots, named = np.asarray(self._through[0]), program.references.targets

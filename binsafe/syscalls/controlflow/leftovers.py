@@ -34,7 +34,7 @@ def is_left_to(program: "Program", function: Place, register: str) -> bool:
     machine, address = program.machine, function.address
     if register in machine.returned or not machine.call_shift:
         return False
-    sources = (source for source, _ in islice(program.leading_to(address, address + 1), _MAX_CALLERS))
+    sources = (source for source, _ in islice(program.incoming.leading_to(address, address + 1), _MAX_CALLERS))
     calls = (call for source in sources if (call := program.branch(source)) is not None)
     return any(program.callee(call) == address and _is_unknown_before(program, call, register) for call in calls)
 
@@ -109,7 +109,7 @@ def _functions(program: "Program", leaving: Place) -> list[int | str | None]:
     region, operand = leaving.region, leaving.instruction.operands
     if not operand.isalnum():
         return [_pointed(program, leaving)]
-    ends = comes_from(program, region, leaving.at, Moved(operand), program.ways(region))
+    ends = comes_from(program, region, leaving.at, Moved(operand), program.switches.ways(region))
     return [_held(program, region, end) for end in ends]
 
 

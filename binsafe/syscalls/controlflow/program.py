@@ -6,7 +6,7 @@ The other modules of this package find the answers, each with a weak reference t
 
 import weakref
 from bisect import bisect_right
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Mapping
 from functools import cached_property
 from itertools import chain
 
@@ -87,9 +87,9 @@ class Program:
         """Regions that were decoded in part."""
         self._kept = 0
         self._details: dict[int, Detail | None] = {}
-        self._incoming = Incoming(here)
-        self._outlined = Outlined(here)
-        self._switches = Switches(here)
+        self.incoming = Incoming(here)
+        self.outlined = Outlined(here)
+        self.switches = Switches(here)
         self.taken = Taken(here)
         self.returning: dict[int, bool] = {}
         """See `returns`: what is known already."""
@@ -170,8 +170,8 @@ class Program:
     def forget(self, start: int) -> None:
         """Drop what is known about the region that starts there: its bounds have changed."""
         self._regions.pop(start, None)
-        self._incoming.forget(start)
-        self._switches.forget(start)
+        self.incoming.forget(start)
+        self.switches.forget(start)
         self.onward.clear()
 
     def _make_room(self, size: int) -> None:
@@ -180,8 +180,8 @@ class Program:
         if self._kept > _MAX_KEPT_BYTES:
             self._regions.clear()
             self._details.clear()
-            self._incoming.forget_all()
-            self._switches.forget_all()
+            self.incoming.forget_all()
+            self.switches.forget_all()
             self._kept = size
 
     def place(self, address: int) -> Place | None:
@@ -233,7 +233,7 @@ class Program:
 
     def entries(self, place: Place) -> list[Edge]:
         """All edges to an instruction from other regions, calls included, and from code whose exceptions it catches."""
-        return self._incoming.entries(place)
+        return self.incoming.entries(place)
 
     def may_be_gone_to(self, place: Place) -> bool:
         """Whether code may come to a place inside of a function by its address: held in memory, taken or computed.
@@ -250,61 +250,22 @@ class Program:
         found = chain(taken.at_odd_places(address), taken.label(address))
         return next(found, None) is not None or taken.stray(region, address) is not None
 
-    def keeps_over(self, call: Place, location: Location) -> bool:
-        """See `Outlined.keeps`."""
-        return self._outlined.keeps(call, location)
-
-    def reads_callers(self, address: int, register: str) -> bool:
-        """See `Outlined.reads`."""
-        return self._outlined.reads(address, register)
-
-    def is_part(self, region: Region) -> bool:
-        """See `Outlined.is_part`."""
-        return self._outlined.is_part(region)
-
-    def leading_to(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """(source, target) of all bytes that may be a call or jump to ``start`` up to ``end``: not yet confirmed."""
-        return self._incoming.leading_to(start, end)
-
-    def last_led_to(self, addresses: Addresses) -> Addresses:
-        """The last address up to each one, within `NEAR` bytes, that bytes may lead to, or code or memory names.
-
-        It is one further before, or -1, where there is none. ``addresses`` are ascending, of one range of code, and
-        many: to look for each of them with `leading_to` would take several times as long.
-        """
-        return self._incoming.last_leading_to(addresses)
-
     def undisturbed(self, place: Place, locations: Collection[Location], stops: Container[int] = ()) -> Place:
         """The earliest instruction before ``place`` in the same basic block behind which the locations are unchanged.
 
         Nor does a branch in between say what one of them holds where it is not taken. It goes back no further than to
         an index of ``stops``, the targets of jump tables.
         """
-        return self._incoming.undisturbed(place, locations, stops)
+        return self.incoming.undisturbed(place, locations, stops)
 
     def cases(self, region: Region) -> Cases | None:
         """Where the jump tables of a region lead; None where one could not be read."""
-        return self._switches.cases(region)
-
-    def origins(self, region: Region) -> frozenset[int]:
-        """See `Switches.origins`."""
-        return self._switches.origins(region)
+        return self.switches.cases(region)
 
     def jumped_to(self, region: Region) -> Mapping[int, tuple[int, ...]] | None:
         """Index -> the jumps of the region that lead there through jump tables; None where one could not be read."""
         cases = self.cases(region)
         return None if cases is None else cases.inside
-
-    def ways(self, region: Region) -> Mapping[int, tuple[int, ...]]:
-        """`jumped_to`, and labels to which other jumps may lead, as far as they are known: of what jumps, or none."""
-        return self._switches.ways(region)
-
-    def in_doubt(self, region: Region) -> int | None:
-        """Where a jump stands that may lead to any instruction of its region: it is no pointer, nor is its table read.
-
-        Unread tables of labels are none: memory holds these, or code names them, see `ways`.
-        """
-        return self._switches.in_doubt(region)
 
     def named_at(self, place: Place) -> tuple[int, ...]:
         """The addresses that an instruction may name."""

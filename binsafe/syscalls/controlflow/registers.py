@@ -140,7 +140,7 @@ def _followed(
         nothing_else = nothing_else and onward is not None
         given.update(dict.fromkeys(onward or ()))
         ends = flow is Flow.RETURN and begin.at > taking and not held.behind_call
-        nothing_else = nothing_else and not (ends and program.is_part(region))
+        nothing_else = nothing_else and not (ends and program.outlined.is_part(region))
         if flow is Flow.INDIRECT:
             through = through or not handed or bool(led_to(program, Place(region, here)))
             cases = _cases(program, region, here) if nothing_else and not through else ()
@@ -262,7 +262,7 @@ def _handed_on(program: "Program", region: Region, held: _Held, *, thorough: boo
         return ()
     called = program.callee(Place(region, here)) if flow is Flow.CALL else None
     if called is not None and register in machine.preserved(go=False):
-        return None if program.reads_callers(called, register) else ()
+        return None if program.outlined.reads(called, register) else ()
     led: tuple[int | str, ...] = () if called is None else (called,)
     if called is None and thorough and flow is not Flow.RETURN and register in machine.arguments:
         led = led_to(program, Place(region, here))

@@ -59,7 +59,10 @@ class Switches:
         return found if found.whole else None
 
     def ways(self, region: Region) -> Mapping[int, tuple[int, ...]]:
-        """See `Program.ways`."""
+        """Index -> the jumps of the region that lead there through tables, and labels to which other jumps may lead.
+
+        As far as they are known: of what jumps, or none.
+        """
         return self._cases(region).ways
 
     def _cases(self, region: Region) -> Cases:
@@ -71,7 +74,10 @@ class Switches:
         return self._found[region.start]
 
     def in_doubt(self, region: Region) -> int | None:
-        """See `Program.in_doubt`."""
+        """Where a jump stands that may lead to any instruction of its region: it is no pointer, nor is its table read.
+
+        Unread tables of labels are none: memory holds these, or code names them, see `ways`.
+        """
         if region.start not in self._doubtful:
             read = not region.indirect_jumps or self.cases(region) is not None
             ways = {} if read else self.ways(region)
@@ -166,7 +172,7 @@ def _named(program: "Program", region: Region) -> dict[int, set[int]]:
 
 def _beside(program: "Program", region: Region) -> set[int]:
     """The starts of a region and of those from or to which branches lead, such as the cold part of a function."""
-    beside = {program.start(source) for source, _ in program.leading_to(region.start, region.end)}
+    beside = {program.start(source) for source, _ in program.incoming.leading_to(region.start, region.end)}
     return beside.union((region.start, *(program.start(target) for target in region.onward)))
 
 

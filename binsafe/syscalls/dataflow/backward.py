@@ -118,10 +118,10 @@ def _lost_in_call(program: Program, place: Place, location: Location) -> Unknown
     if isinstance(location, int):
         if location < place.region.frames[place.at].get(program.machine.stack, location):
             return Unknown("below the end of the stack, where a function that was called writes")
-        given_away = place.region.is_exposed(location) or not program.keeps_over(place, location)
+        given_away = place.region.is_exposed(location) or not program.outlined.keeps(place, location)
         return Unknown("on the stack, where a function that was called may write") if given_away else None
     preserved = location in program.machine.preserved(go=program.is_go(place.region))
-    return None if preserved and program.keeps_over(place, location) else Unknown("what a function returned")
+    return None if preserved and program.outlined.keeps(place, location) else Unknown("what a function returned")
 
 
 def _slot_before(program: Program, target: Place, edge: Edge, slot: int) -> int | Origin:

@@ -49,7 +49,7 @@ class Met(NamedTuple):
 
     place: Place
     led_to: int
-    """See `Program.last_led_to`."""
+    """See `Incoming.last_leading_to`."""
 
 
 def find(program: Program) -> Iterator[Site | Met | Gap]:
@@ -65,7 +65,7 @@ def find(program: Program) -> Iterator[Site | Met | Gap]:
         addresses = addresses[addresses > last]  # pieces overlap
         last = max([last, *addresses[-1:].tolist()])
         for part in (addresses[first : first + _AT_ONCE] for first in range(0, len(addresses), _AT_ONCE)):
-            led = dict(zip(part.tolist(), program.last_led_to(part).tolist(), strict=True))
+            led = dict(zip(part.tolist(), program.incoming.last_leading_to(part).tolist(), strict=True))
             told = {site.address: site for site in _told(program, led)}
             yield from told.values()
             for address, led_to in led.items():
@@ -148,7 +148,7 @@ def _leading_astray(program: Program, address: int) -> Iterator[tuple[int, int]]
     if region is None:
         return
     first, last = address - _REACH + 1, address + 1
-    leading = program.leading_to(max(first, region.start), min(address + _REACH, region.end))
+    leading = program.incoming.leading_to(max(first, region.start), min(address + _REACH, region.end))
     branches = ((source, target, program.branch) for source, target in leading)
     named = program.references.into(first, last)
     taken = ((source, target, program.place) for source, target, use in named if use == TAKEN)

@@ -88,7 +88,7 @@ class _Query(Struct, frozen=True):
 def resolve(program: Program, site: Place, led_to: int, *, plausible: bool) -> Resolution:
     """Every number that a site can be given, of which the kernel sees 32 bits, and every way on which it is not told.
 
-    ``plausible`` as `sites.is_plausible` says, ``led_to`` as `Program.last_led_to`.
+    ``plausible`` as `sites.is_plausible` says, ``led_to`` as `Incoming.last_leading_to`.
 
     Raises:
         OutOfInstructions: the budget was used up on the way.
@@ -166,7 +166,7 @@ class _Walk:
         """Go one instruction back, on every way."""
         self._unless_unread(query.place)
         read = self.program.jumped_to(query.place.region)
-        tables = self.program.ways(query.place.region)
+        tables = self.program.switches.ways(query.place.region)
         query = structs.replace(query, place=self.program.undisturbed(query.place, (query.location,), tables))
         region, at = query.place.region, query.place.at
         if region.is_unreachable(at):
@@ -197,7 +197,7 @@ class _Walk:
         """Tell of ways that may lead to any instruction of a region."""
         if place.region.caught is None:
             self.gap(place.address, "it is not understood where exceptions are caught")
-        if (jump := self.program.in_doubt(place.region)) is not None:
+        if (jump := self.program.switches.in_doubt(place.region)) is not None:
             self.gap(jump, "it is not understood where this jump leads")
 
     def _unless_computed(self, place: Place) -> None:
