@@ -6,6 +6,7 @@ Only inside of the region: of what comes into it from elsewhere nothing is known
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from binsafe.syscalls.controlflow.own_slots import is_own
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
 from binsafe.syscalls.controlflow.returns import comes_back
@@ -75,11 +76,14 @@ def _sources(program: "Program", target: Place, before: Place, location: Locatio
     region, machine = target.region, program.machine
     flow = region.leaving(before.at)
     thrown = target.at in region.pads
+    own = isinstance(location, int) and is_own(program, region, location, known)
     if flow is not Flow.CALL and not thrown:
-        found = program.sources(before, location)
-        half = isinstance(location, int) and (found is None) != (program.sources(before, location + _HALF) is None)
+        found = program.sources(before, location, own=own)
+        other = program.sources(before, location + _HALF, own=own) if isinstance(location, int) else found
+        half = (found is None) != (other is None)
         return (Unknown("set in parts of the stack slot"),) if half else found or (Moved(location),)
-    preserved = location in machine.preserved(go=program.is_go(region)) and program.outlined.keeps(before, location)
+    preserved = own or location in machine.preserved(go=program.is_go(region))
+    preserved = preserved and program.outlined.keeps(before, location)
     asked = not preserved or target.at in region.jumps_to or target.at in known or region.is_padding(target.at)
     if asked and not thrown and not comes_back(program, before):
         return ()

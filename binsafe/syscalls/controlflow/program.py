@@ -150,8 +150,9 @@ class Program:
         if start not in self._regions:
             instructions = self.decoder.sweep(self.code.read(start, span.end), start)
             self._make_room(instructions.kept_bytes)
+            known = span.anchored and self.is_known(start)
             self._regions[start] = Region(
-                self.machine, start, instructions, anchored=span.anchored, catching=self.catching
+                self.machine, start, instructions, anchored=span.anchored, known=known, catching=self.catching
             )
         return self._regions[start]
 
@@ -208,11 +209,14 @@ class Program:
         named = self.machine.named(call.region.instructions, call.at, call.at) if target is None else ()
         return self.slots.target(named[0]) if len(named) == 1 else target
 
-    def sources(self, place: Place, location: Location) -> tuple[Source, ...] | None:
-        """See `Machine.sources`: where the value comes from that a location holds after an instruction."""
+    def sources(self, place: Place, location: Location, *, own: bool = False) -> tuple[Source, ...] | None:
+        """See `Machine.sources`: where the value comes from that a location holds after an instruction.
+
+        A slot of the compiler's ``own`` changes by no store through a pointer.
+        """
         if self.machine.keeps(place.region.instructions, place.at, location):
             return None
-        return self.machine.sources(self._step(place), location)
+        return self.machine.sources(self._step(place, own=own), location)
 
     def after(self, place: Place, known: Mapping[str, int]) -> Mapping[str, int]:
         """See `Machine.after`: the registers whose value is known after an instruction."""
@@ -222,13 +226,13 @@ class Program:
         """See `Machine.leads`: the target of an indirect jump."""
         return self.machine.leads(self._step(place), known)
 
-    def _step(self, place: Place) -> Step:
+    def _step(self, place: Place, *, own: bool = False) -> Step:
         return Step(
             place.instruction,
             lambda: place.region.frames[place.at],
             lambda: self._detail(place.instruction),
             self.code.constant,
-            place.region.is_exposed,
+            (lambda _: False) if own else place.region.is_exposed,
         )
 
     def entries(self, place: Place) -> list[Edge]:

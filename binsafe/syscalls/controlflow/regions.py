@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cached_property
 from itertools import compress, count
 
@@ -37,6 +37,7 @@ class Region:
         instructions: Instructions,
         *,
         anchored: bool,
+        known: bool = False,
         catching: Catching | None = None,
     ) -> None:
         self.machine = machine
@@ -45,8 +46,14 @@ class Region:
         self.instructions = instructions
         self.anchored = anchored
         """False where only a window of a huge function was decoded: its first instruction is no way in."""
+        self.known = known
+        """Whether a table of the file says that all of it is one function."""
         self.end = instructions.end if instructions else start
         self._concerned: dict[str, Sequence[int]] = {}
+        self.stores: dict[int, tuple[int, ...]] = {}
+        """See `own_slots`: stack slot -> the instructions that store there, as far as they were looked for."""
+        self.own: tuple[Container[int], dict[int, bool]] = ((), {})
+        """See `own_slots`: what was asked of stack slots last, and the answers."""
 
     @cached_property
     def _flows(self) -> Mapping[int, Flow]:
@@ -270,9 +277,12 @@ class Region:
         """Whether one of `orphans` may be where a jump table leads: no padding, or some that ends at no boundary.
 
         Go marks where it has inlined a call with a ``nop`` (``src/cmd/compile/internal/ssagen/ssa.go``, ``OpInlMark``).
+        Behind what ends at one another function may begin, unless all is known to be one: there loops begin so, but
+        something jumps to those.
         """
         behind = self.behind_padding(index)
-        return behind == index or self.instructions.addresses[behind] % _BOUNDARY != 0
+        aligned = self.instructions.addresses[behind] % _BOUNDARY == 0
+        return behind == index or not aligned or (self.known and behind not in self.jumps_to)
 
     def goes_on(self) -> bool:
         """Whether control can go on behind its last instruction, of itself or over padding.

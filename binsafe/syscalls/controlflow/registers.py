@@ -126,9 +126,13 @@ def _followed(
         flow = region.leaving(here)
         through = flow in {Flow.CALL, Flow.INDIRECT} and instructions.operands(here).partition(", ")[0] == register
         own = register == begin.register and not held.behind_call  # what a call may have returned is another value
-        changed = changed or (own and machine.adds(instructions, here, register))
+        added = machine.adds(instructions, here, register)
+        changed = changed or (own and added)
         use, copies = (Use.NONE, []) if through else _use(program, region, held, taking)
         if use is Use.FILLED:
+            continue
+        if added and not machine.keeps(instructions, here, register):  # as for a jump through a table: another address
+            nothing_else = False
             continue
         changed = changed or (own and machine.changes(instructions, here, register))
         work += copies
