@@ -24,6 +24,7 @@ Of one region, decoded:
                     each is
     registers       what is done with a function's address that a register holds
     data_sums       addresses of data that are made of a function's
+    strides         how far loops go on from addresses of data
     leftovers       what calls leave in registers, of which nobody knows
     pages           what is done with a page's address that a register holds (arm64)
     outlined        functions that do not keep their caller's callee-saved registers or stack slots
