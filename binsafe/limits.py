@@ -43,6 +43,14 @@ MAX_INSTRUCTIONS = 20_000_000
 MAX_LIBRARIES = 1_000
 """Libraries of one program's closure; a desktop's largest programs have 300."""
 
+MAX_NAMED_FOLDERS = 1_000
+"""Folders named in a file, and in a program with its libraries, that are looked into for modules."""
+
+MAX_MODULES = 300
+MAX_MODULE_BYTES = 64 * 1024**2
+MAX_MODULE_ENTRIES = 20_000
+"""Modules of one program that are taken from such folders, their bytes, and names that are looked at for them."""
+
 MAX_OUTPUT_BYTES = 300_000
 """Largest output of any kind, unless more was asked for (``-v``)."""
 

@@ -25,6 +25,7 @@ Parsing, from the outside in::
 The libraries of a dynamic program::
 
     tree loaders libraries    names, in a tree of files -> as which program loader looks for them -> the files
+    modules                   folders with what a program loads by names that its settings tell
     asking librarian          what the child asks, and who answers
     summaries summarising     what is known of a library, by its hash; made by children (owners: which may share one)
 

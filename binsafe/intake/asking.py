@@ -5,7 +5,7 @@ nothing of the program reaches it but what these questions hold: names, and what
 """
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +16,7 @@ from binsafe.intake.messages import Closed, Kind, receive, send
 from binsafe.intake.summaries import Known
 from binsafe.limits import MAX_SUMMARY_BYTES
 from binsafe.model import ResolvedLibrary
+from binsafe.syscalls.linking.folders import Folder
 
 if TYPE_CHECKING:
     from binsafe.syscalls import Member, Summary
@@ -47,13 +48,20 @@ class Services(msgspec.Struct, frozen=True, tag=True):
     """The name services. Answer: their names."""
 
 
+class Modules(msgspec.Struct, frozen=True, tag=True):
+    """Where are modules of the program? Answer: folders, `Folder`."""
+
+    named: tuple[str, ...]
+    """Folders named in its files."""
+
+
 class Exists(msgspec.Struct, frozen=True, tag=True):
     """Is anything at this path? Answer: a truth value."""
 
     path: str
 
 
-Question = Link | Add | Summarise | Services | Exists
+Question = Link | Add | Summarise | Services | Modules | Exists
 
 
 class AskedLibraries:
@@ -87,6 +95,10 @@ class AskedLibraries:
         if name not in self._added:
             self._added.add(name)
             self._resolved = self._all(Add(name, needed_by))
+
+    def modules(self, named: Sequence[str]) -> tuple[Folder, ...]:
+        """Folders in which the program may have modules."""
+        return msgspec.msgpack.decode(self._ask(Modules(tuple(named))), type=tuple[Folder, ...])
 
     def name_services(self) -> tuple[str, ...]:
         """Services that are configured."""

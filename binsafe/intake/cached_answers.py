@@ -11,6 +11,7 @@ import msgspec
 
 from binsafe.limits import MAX_LIBRARIES
 from binsafe.model import ResolvedLibrary
+from binsafe.syscalls.linking.folders import Folder
 
 if TYPE_CHECKING:
     from binsafe.syscalls import Libraries, Member, Summary
@@ -29,6 +30,8 @@ class CachedAnswer(msgspec.Struct, frozen=True, array_like=True):
     services: tuple[str, ...] | None = None
     """The name services; None where nobody asked."""
     there: dict[str, bool] = {}
+    modules: dict[tuple[str, ...], tuple[Folder, ...]] = {}
+    """Named folders, and those in which there were modules."""
 
     def holds(self, libraries: "Libraries") -> bool:
         """Whether the libraries of today, as the program itself needs them, lead to the same answer."""
@@ -39,6 +42,7 @@ class CachedAnswer(msgspec.Struct, frozen=True, array_like=True):
         return (
             libraries.resolved == self.resolved
             and (self.services is None or tuple(libraries.name_services()) == self.services)
+            and all(tuple(libraries.modules(named)) == found for named, found in self.modules.items())
             and all(libraries.exists(path) is there for path, there in self.there.items())
         )
 
@@ -51,6 +55,7 @@ class RecordingLibraries:
         self._added: list[tuple[str, str]] = []
         self._services: tuple[str, ...] | None = None
         self._there: dict[str, bool] = {}
+        self._modules: dict[tuple[str, ...], tuple[Folder, ...]] = {}
         self._broken = False
 
     @property
@@ -73,6 +78,12 @@ class RecordingLibraries:
         self._added.append((name, needed_by))
         self._libraries.add(name, needed_by)
 
+    def modules(self, named: "Sequence[str]") -> tuple[Folder, ...]:
+        """Folders with modules."""
+        found = tuple(self._libraries.modules(named))
+        self._modules[tuple(named)] = found
+        return found
+
     def name_services(self) -> tuple[str, ...]:
         """Services that are configured."""
         self._services = tuple(self._libraries.name_services())
@@ -87,4 +98,4 @@ class RecordingLibraries:
         """What was asked, with the answer that it led to; None where a library's parser broke, as it may not again."""
         if self._broken:
             return None
-        return CachedAnswer(payload, tuple(self._added), self.resolved, self._services, self._there)
+        return CachedAnswer(payload, tuple(self._added), self.resolved, self._services, self._there, self._modules)

@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 
 from binsafe.formats.elf_needs import Needs
-from binsafe.intake.asking import Add, Exists, Link, Services, Summarise, asked
+from binsafe.intake.asking import Add, Exists, Link, Modules, Services, Summarise, asked
 from binsafe.intake.cached_programs import CachedProgram
 from binsafe.intake.libraries import Libraries
 from binsafe.intake.messages import Order
@@ -65,6 +65,8 @@ class Librarian:
                 return known.payload(at, watched, anew)
             case Services():
                 return msgspec.msgpack.encode(known.name_services())
+            case Modules(named):
+                return msgspec.msgpack.encode(known.modules(named))
             case Exists(path):
                 return msgspec.msgpack.encode(known.exists(path))
             case Add(name, needed_by):

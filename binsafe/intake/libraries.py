@@ -7,7 +7,7 @@ regular file that is a library for the same processor, and only for reading.
 import hashlib
 import mmap
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,10 +15,12 @@ from binsafe.errors import NotAnalysable
 from binsafe.formats.elf_needs import Needs, needs
 from binsafe.intake.cached_programs import CachedProgram, Watched
 from binsafe.intake.loaders import Loader, Requester, loader
+from binsafe.intake.modules import Search
 from binsafe.intake.summaries import Known, Summaries
 from binsafe.intake.tree import Tree
 from binsafe.limits import MAX_LIBRARIES
 from binsafe.model import ResolvedLibrary
+from binsafe.syscalls.linking.folders import Folder
 
 if TYPE_CHECKING:
     from binsafe.syscalls import Member, Summary
@@ -59,6 +61,7 @@ class Libraries:
         self._known: set[str] = set()
         self._paths: set[str] = set()
         inside = tree.inside(path)
+        self._resolved = None if inside is None else tree.resolve(inside)
         self._root = Requester(program, None if inside is None else inside.rpartition("/")[0] or "/", None)
         wanted: list[tuple[str, str, Requester]] = []
         if program.interpreter is not None:
@@ -113,6 +116,11 @@ class Libraries:
         elif found.path not in self._paths:
             self._keep(str(path), "--with", found)
             self._load(_asked(Requester(found.needs, str(path.parent), self._root), str(path)))
+
+    def modules(self, named: Sequence[str]) -> tuple[Folder, ...]:
+        """Folders in which the program may have modules, of those ``named`` in its files and of its own."""
+        search = Search(self._tree, self._loader.folders())
+        return tuple(search.folders(self._resolved, self._program.arch, named))
 
     def name_services(self) -> tuple[str, ...]:
         """Services that ``/etc/nsswitch.conf`` names for any database (nsswitch.conf(5)), each once."""

@@ -13,7 +13,7 @@ _CACHE_HEADER, _CACHE_ENTRY = "<20sIIB3xI12x", "<iIIIQ"
 """``struct cache_file_new`` and ``struct file_entry_new`` of glibc's ``sysdeps/generic/dl-cache.h``."""
 _MAX_CACHE_ENTRIES = 65_536
 _MAX_INCLUDES = 256
-_TRIPLES = {"x86_64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu", "i386": "i386-linux-gnu"}
+TRIPLES = {"x86_64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu", "i386": "i386-linux-gnu"}
 _MUSL_ARCHITECTURES = {"arm64": "aarch64"}
 _MUSL_OWN = ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet.")
 """Names that musl's loader takes for itself: it is the C library as well."""
@@ -56,6 +56,10 @@ class Loader(Protocol):
         """The paths that are tried for a name, in order."""
         ...
 
+    def folders(self) -> Iterator[str]:
+        """Where it looks for everybody's libraries."""
+        ...
+
     def is_itself(self, name: str) -> bool:
         """Whether the loader takes the name for itself, whatever its own soname is."""
         ...
@@ -75,7 +79,7 @@ class Glibc:
     """
 
     def __init__(self, arch: str, tree: Tree) -> None:
-        triple = _TRIPLES.get(arch)
+        triple = TRIPLES.get(arch)
         folders = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"]
         self._default = [f"/lib/{triple}", f"/usr/lib/{triple}", *folders] if triple else folders
         self._lib = f"lib/{triple}" if triple and tree.resolve(f"/lib/{triple}") is not None else "lib64"
@@ -114,6 +118,11 @@ class Glibc:
             else:
                 yield from self._special(inner, words[at:])
                 yield inner
+
+    def folders(self) -> Iterator[str]:
+        """See `Loader.folders`."""
+        yield from (*self._configured, *self._default)
+        yield from {each.path.rpartition("/")[0] for found in self._cached.values() for each in found}
 
     def is_itself(self, name: str) -> bool:
         """Never: programs that need it name it."""
@@ -169,6 +178,10 @@ class Musl:
             above = above.asked_by
         for folder in self._default:
             yield Candidate(f"{folder}/{name}")
+
+    def folders(self) -> Iterator[str]:
+        """See `Loader.folders`."""
+        yield from self._default
 
     def is_itself(self, name: str) -> bool:
         """``libc.so`` and the names that other systems split off from it."""

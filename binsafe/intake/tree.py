@@ -89,6 +89,19 @@ class Tree:
         finally:
             os.close(descriptor)
 
+    def size(self, path: str) -> int | None:
+        """The size of a regular file at a resolved path; None for all else."""
+        with contextlib.suppress(OSError):
+            status = os.stat(self._root + path, follow_symlinks=False)
+            return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return None
+
+    def entries(self, path: str) -> Iterator[tuple[str, bool]]:
+        """What a folder at a resolved path holds, in order: paths, and whether each is a folder and no link to one."""
+        with contextlib.suppress(OSError), os.scandir(self._root + path) as found:
+            entries = sorted((each.name, each.is_dir(follow_symlinks=False)) for each in found)
+            yield from ((f"{path}/{name}", is_folder) for name, is_folder in entries)
+
     def lines(self, path: str) -> Iterator[str]:
         """The lines of a text file without comments; none where it cannot be read."""
         resolved = self.resolve(path)

@@ -6,6 +6,9 @@ cannot be seen (`Summary.mapped`) everything does.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+from itertools import chain
 
 from binsafe.limits import MAX_EVIDENCE
 from binsafe.model import ResolvedLibrary, Syscalls, Unresolved
@@ -15,6 +18,7 @@ from binsafe.syscalls.glibc import ENDING, LOADS_LIBRARIES, LOOKS_UP, NEW_NAMESP
 from binsafe.syscalls.linking import c_library, known_libraries
 from binsafe.syscalls.linking.argument_proofs import proved, said
 from binsafe.syscalls.linking.composing import Closure, File, Step
+from binsafe.syscalls.linking.folders import Folder
 from binsafe.syscalls.linking.passing import Watched, numbers
 from binsafe.syscalls.linking.provider import Libraries
 from binsafe.syscalls.linking.summary import Passed, Summary
@@ -29,28 +33,36 @@ _AT_RUN_TIME = frozenset({"dlopen", "--with"})
 def analyse_dynamic(program: Callable[[Watched], Summary], libraries: Libraries, *, explain: str | None) -> Syscalls:
     """See `binsafe.syscalls.analyse`; ``program`` gives the summary of the program for what is watched."""
     watched: Watched = frozenset()
-    found = _Found(program(watched), libraries, watched)
+    modules: frozenset[str] = frozenset()
+    found = _Found(program(watched), libraries, watched, modules)
     for _ in range(_MAX_ROUNDS):
         before = len(libraries.resolved)
         for name in found.loaded_at_run_time():
             libraries.add(name, "dlopen")
-        if len(libraries.resolved) == before and found.numbers.watched <= watched:
+        if len(libraries.resolved) == before and found.numbers.watched <= watched and found.modules() <= modules:
             break
         watched |= found.numbers.watched
-        found = _Found(program(watched), libraries, watched)
+        modules |= found.modules()
+        found = _Found(program(watched), libraries, watched, modules)
     else:
         found.unfinished = True
     return found.syscalls(explain)
 
 
 class _Found:
-    def __init__(self, program: Summary, libraries: Libraries, watched: Watched) -> None:
+    def __init__(self, program: Summary, libraries: Libraries, watched: Watched, modules: AbstractSet[str]) -> None:
+        """``modules`` are paths of libraries that are loaded by name at run time, also where others need them, too."""
         self.libraries = libraries
         self.machine = CONVENTIONS[program.arch]
         self.unfinished = False
         """Whether what was loaded last might load still more."""
         members = libraries.members(watched)
         late = _late([member.library for member in members])
+        asked_for = {
+            m.library
+            for m in members
+            if m.library.needed_by in _AT_RUN_TIME or (m.library.name in late and m.library.path in modules)
+        }
         builds = Counter(member.library.name for member in members)
         members = [*members[1:], *members[:1]]
         self.missing = [member.library for member in members if member.summary is None]
@@ -65,7 +77,7 @@ class _Found:
                         m.library.name,
                         m.summary,
                         started=m is members[-1],
-                        exported=m.library.needed_by in _AT_RUN_TIME and asked_in(m.library.name),
+                        exported=m.library in asked_for and asked_in(m.library.name),
                         late=apart or m.library.name in late,
                         one_build_of_several=builds[m.library.name] > 1,
                     )
@@ -88,11 +100,33 @@ class _Found:
         """Names of libraries that live code is known to load."""
         loading = [(self.closure.files[number].name, passed.text) for number, passed in self.passed(*LOADS_LIBRARIES)]
         found = {text for _, text in loading if text}
+        found.update(self.modules())
         asking = {name for name, _ in loading}
         for library in self.libraries.resolved:
             if library.name in asking:
                 found.update(known_libraries.loaded_by(library.name, library.opened_as))
         return sorted(found | glibc.loaded_by_c_library(self._texts_of_c_library(), self.libraries.name_services()))
+
+    def modules(self) -> frozenset[str]:
+        """Paths of the libraries in `_folders`."""
+        return frozenset(path for folder in self._folders for path in folder.modules)
+
+    @cached_property
+    def _folders(self) -> Sequence[Folder]:
+        """Folders with libraries that the program may load by names which only its settings tell.
+
+        Where it is known how a library chooses (`known_libraries.names_modules`), it says of no folder.
+        """
+        files = enumerate(self.closure.files)
+        naming = {number: file.summary for number, file in files if known_libraries.names_modules(file.summary)}
+        if not any(number in naming for number, _ in self._computed()):
+            return ()
+        named = chain.from_iterable(summary.folders for summary in naming.values())
+        return self.libraries.modules(list(dict.fromkeys(named)))
+
+    def _computed(self) -> Iterator[tuple[int, Passed]]:
+        """Where live code loads a library by a name that cannot be told, by file."""
+        return (each for each in self.passed(*LOADS_LIBRARIES) if each[1].value != 0 and not each[1].text)
 
     def _texts_of_c_library(self) -> set[str]:
         files = [(n, file.summary) for n, file in enumerate(self.closure.files) if c_library.is_c_library(file.summary)]
@@ -100,10 +134,13 @@ class _Found:
 
     def unknown(self) -> Iterator[str]:
         """Libraries and functions that are looked up at run time under names that cannot be told."""
-        for number, passed in self.passed(*LOADS_LIBRARIES):
-            if passed.value != 0 and not passed.text:
-                yield f"{passed.imported}: a name that is computed, at {self._place(number, passed.address)}"
-            elif passed.text and "/" in passed.text and not passed.text.startswith(("/", "$")):
+        for number, passed in self._computed():
+            yield f"{passed.imported}: a name that is computed, at {self._place(number, passed.address)}"
+        for folder in self._folders:
+            part = "the libraries" if folder.whole else "many, but not all, of the libraries"
+            yield f"dlopen: what settings name, of which {part} in {folder.path} are counted"
+        for _, passed in self.passed(*LOADS_LIBRARIES):
+            if passed.text and "/" in passed.text and not passed.text.startswith(("/", "$")):
                 yield f"{passed.imported}: {passed.text}, in whatever folder the program is started"
         for number, passed in self.passed(*LOOKS_UP):
             if not passed.text:

@@ -40,6 +40,7 @@ def answer(root: Path) -> CachedAnswer:
     recording.add("liblater.so", "dlopen")
     assert recording.name_services() == ("files",)
     assert not recording.exists("/run/helper")
+    assert not recording.modules(["/usr/lib/other"])
     found = recording.answer(b"what was said")
     assert found is not None
     return found
@@ -83,6 +84,10 @@ def what_was_not_there(root: Path) -> None:
     install(root, "/run/helper", b"")
 
 
+def where_there_were_no_modules(root: Path) -> None:
+    install(root, "/usr/lib/other/one.so", shared_object())
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -94,6 +99,7 @@ def what_was_not_there(root: Path) -> None:
         what_was_missing_and_loaded,
         the_name_services,
         what_was_not_there,
+        where_there_were_no_modules,
     ],
 )
 def test_an_answer_does_not_hold_once_something_changes(root: Path, change: Callable[[Path], None]):

@@ -36,12 +36,14 @@ def library(folder: Path, name: str, source: str, *options: str) -> Path:
     return build(folder, f"lib{name}.so", source, "-shared", "-fPIC", *options)
 
 
-def calls(program: Path, loaded: tuple[Path, ...] = (), *, explain: str | None = None) -> Syscalls:
+def calls(
+    program: Path, loaded: tuple[Path, ...] = (), *, explain: str | None = None, root: Path | None = None
+) -> Syscalls:
     """What the analysis says of a program, in this process: starting another one takes longer than most of them."""
     data = memoryview(program.read_bytes())
     slice_, libraries = parse(data).slices[0], None
     if slice_.linkage == "dynamic" or loads_services(data):
-        libraries = Libraries(needs(data), program, Tree(None), Summaries(default_folder()))
+        libraries = Libraries(needs(data), program, Tree(root), Summaries(default_folder()))
         for path in loaded:
             libraries.add_file(path)
     found = analyse(slice_, libraries, explain=explain)

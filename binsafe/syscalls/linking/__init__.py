@@ -7,6 +7,7 @@ one file:
   exports          what it defines for others
   outgoing         what it passes to functions of other files
   texts            names of files and functions that it looks up at run time
+  folders          paths of folders in which a program may have modules
   summarising      all of that, and its entries -> ``summary``, which can be kept
   prelinked        the same of a program and an interpreter that meet at fixed addresses
   conditions       edges and calls that count on occasions only

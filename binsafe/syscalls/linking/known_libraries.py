@@ -58,6 +58,12 @@ _PAM_MODULES = (
 )
 """Modules that distributions name in ``/etc/pam.d`` for ``login``, ``sshd``, ``su``, ``cron`` and all others."""
 
+_CONFIGURED = ("libcrypto", "libgssapi_krb5", "libkrb5", "libkrb5support", "libp11-kit", "libpam", "libsasl2")
+"""Libraries of very many programs, few of which have them load modules: where their settings name an engine, a provider
+or a token (OpenSSL's ``openssl.cnf``, p11-kit's ``pkcs11.conf``), or ask for Kerberos or SASL at all. And libpam, of
+which `loaded_by` says which ones.
+"""
+
 _CHANGES_CAPABILITIES = re.compile(
     "capsetp?|cap_(?:set_(?!syscall|flag|nsowner|fd|file)|iab_set_proc|launch|func_launch|new_launcher|setuid|setgroups|"
     "reset_ambient|drop_bound|prctl).*"
@@ -75,6 +81,14 @@ def loaded_by(name: str, opened_as: str | None) -> Iterator[str]:
     if name == _PAM and opened_as is not None:
         folder = opened_as.rpartition("/")[0]
         yield from (f"{folder}/security/pam_{module}.so" for module in _PAM_MODULES)
+
+
+def names_modules(summary: Summary) -> bool:
+    """Whether what a file names are folders of modules that programs with it mostly load.
+
+    Of those for which that is not so the open question remains what else they load, as of all others.
+    """
+    return not is_c_library(summary) and not any(_is(summary, library) for library in _CONFIGURED)
 
 
 def conditions(summary: Summary) -> Iterator[Condition]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from binsafe.model import ResolvedLibrary
+from binsafe.syscalls.linking.folders import Folder
 from binsafe.syscalls.linking.summary import Summary
 
 
@@ -32,6 +33,10 @@ class Libraries(Protocol):
 
     def add(self, name: str, needed_by: str) -> None:
         """Load another one, and what it needs, as ``dlopen`` would; it is a member then, found or not."""
+        ...
+
+    def modules(self, named: Sequence[str]) -> Sequence[Folder]:
+        """Folders in which the program may have modules, of those ``named`` in its files and of its own."""
         ...
 
     def name_services(self) -> Sequence[str]:

@@ -21,6 +21,7 @@ from binsafe.syscalls.glibc import WATCHED, service_function
 from binsafe.syscalls.linking import graph, known_libraries
 from binsafe.syscalls.linking.c_library import has_calls_beside
 from binsafe.syscalls.linking.exports import Exports
+from binsafe.syscalls.linking.folders import folders
 from binsafe.syscalls.linking.outgoing import Outgoing
 from binsafe.syscalls.linking.passing import Watched
 from binsafe.syscalls.linking.summary import (
@@ -158,6 +159,7 @@ class Summariser:
             given=tuple(sorted(given, key=repr)),
             carried=tuple(sorted(carried, key=repr)),
             handed=tuple(sorted(handed, key=repr)),
+            folders=folders(self._program.slice),
             symbolic=self._linking.symbolic,
         )
 

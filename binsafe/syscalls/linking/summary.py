@@ -167,6 +167,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """See `binsafe.syscalls.dataflow.arguments`."""
     conditions: tuple[Condition, ...] = ()
     """Which edges and calls count on occasions only, see `binsafe.syscalls.linking.conditions`."""
+    folders: tuple[str, ...] = ()
+    """Folders of code that its constant strings name, see `binsafe.syscalls.linking.folders`."""
     symbolic: bool = False
     """Whether names are looked up in the file itself first, see `binsafe.formats.elf_linking`."""
 

@@ -16,8 +16,10 @@ from workloads import (
     lighttpd,
     memcached,
     nginx,
+    php,
     python,
     redis,
+    ruby,
     rust_haskell,
     rust_tools,
     shells,
@@ -86,8 +88,6 @@ _ZIG_CC = ("zig", "cc", "-target", "x86_64-linux-musl", "-Os", "-s")
 _PYTHON = ("/usr/bin/python3", "/bin/sh", "/lib64/ld-linux-x86-64.so.2")
 _LIBRARY = ("/usr/bin", "/usr/lib/python3", "/usr/lib/python3.11")
 _SPAWNED = ("/bin/sh", "/bin/true")
-_MODULES = "/usr/lib/python3.11/lib-dynload/*.so"
-_LIGHTTPD = ("/usr/lib/lighttpd/*.so",)
 _OPENSSL = "/usr/lib/x86_64-linux-gnu/ossl-modules/*.so"
 
 PROGRAMS = (
@@ -95,7 +95,7 @@ PROGRAMS = (
     Program("nginx", Installed("nginx-light", "/usr/sbin/nginx"), nginx.workload),
     Program("redis", Installed("redis-server", "/usr/bin/redis-server"), redis.workload),
     Program("memcached", Installed("memcached", "/usr/bin/memcached"), memcached.workload),
-    Program("lighttpd", Installed("lighttpd", "/usr/sbin/lighttpd"), lighttpd.workload, _LIGHTTPD, _CGI),
+    Program("lighttpd", Installed("lighttpd", "/usr/sbin/lighttpd"), lighttpd.workload, executes=_CGI),
     Program("haproxy", Installed("haproxy", "/usr/sbin/haproxy"), haproxy.workload),
     # dynamic tools
     Program("ls", Installed("coreutils", "/bin/ls"), tools.ls, reads=("/usr/bin",)),
@@ -114,7 +114,9 @@ PROGRAMS = (
     Program("ripgrep", Installed("ripgrep", "/usr/bin/rg"), tools.ripgrep, (), ("cat",), ("/usr/share/doc",)),
     Program("rsync", Installed("rsync", "/usr/bin/rsync"), connected_tools.rsync),
     Program("bash", Installed("bash", "/bin/bash"), shells.bash, executes=_SHELL),
-    Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, (_MODULES,), _SHELL),
+    Program("python3", Installed("python3", "/usr/bin/python3.11"), python.workload, executes=_SHELL),
+    Program("ruby", Installed("ruby", "/usr/bin/ruby3.1"), ruby.workload, executes=_SHELL),
+    Program("php", Installed("php-cli", "/usr/bin/php8.2"), php.workload, executes=_SHELL),
     # static tools in C
     Program(
         "busybox-static", _deb("busybox-static", "./bin/busybox"), shells.busybox,
