@@ -76,7 +76,8 @@ class Taken:
             return iter(())  # as nearly always
         first, last = bisect_left(targets.data, start), bisect_left(targets.data, end)
         pairs = zip(slots[first:last].tolist(), targets[first:last].tolist(), strict=True)
-        return (pair for pair in pairs if not self._is_code(*pair) and not self._is_number(*pair))
+        by_chance = self._is_code, self._is_number, self._is_unwinding
+        return (pair for pair in pairs if not any(looks_so(*pair) for looks_so in by_chance))
 
     def _is_code(self, place: int, address: int) -> bool:
         """Whether a word at a place that looks like an address is a part of instructions of a known function.
@@ -107,6 +108,18 @@ class Taken:
         number = int.from_bytes(program.slice.read(place - skew + _WORD, _WORD), "little")
         start = program.start(address)
         return number << low == address and start != address and program.is_known(start)
+
+    def _is_unwinding(self, place: int, address: int) -> bool:
+        """Whether a word at a place that looks like an address is a part of what the unwinder alone reads.
+
+        That is where functions are and what their frames look like, as distances and four bytes: half a distance with
+        the size behind it looks like a label of a large program. Only its own functions it is told by their addresses.
+        """
+        told = self._program.slice.section(".eh_frame")
+        if told is None or not told.address <= place <= told.address + told.size - _WORD:
+            return False
+        frames = self._program.frames
+        return frames is not None and address not in frames.personalities
 
     @cached_property
     def _odd(self) -> tuple[Addresses, Addresses]:

@@ -36,6 +36,27 @@ def test_what_says_where_exceptions_are_caught_holds_no_addresses(section: str, 
     assert calls(bare(tmp_path, _LABELLED % (0, section))).complete is complete
 
 
+_COMMON = "8: .long 1f-0f; 0: .long 0; .byte 1; .asciz %s; .uleb128 1; .sleb128 -8; .byte 16; %s; .p2align 2; 1: "
+_FRAME = ".long 1f-0f; 0: .long 0b-8b, _start-., 16; .byte 0, 0, 15, %s; 1:"
+
+
+@pytest.mark.parametrize(
+    ("frames", "complete"),
+    [
+        (_COMMON % ('\\"zR\\"', ".byte 1, 0x1b") + _FRAME % "9, 3; .quad 2b", True),
+        (_COMMON % ('\\"zPR\\"', ".byte 10, 0; .quad 2b; .byte 0x1b") + _FRAME % "1, 0", False),
+        (_COMMON % ('\\"R\\"', ".byte 0x1b") + _FRAME % "9, 3; .quad 2b", False),
+    ],
+    ids=["frames", "a function that the unwinder calls", "not understood"],
+)
+def test_what_says_how_to_unwind_holds_the_addresses_of_its_own_functions_alone(
+    frames: str, complete: bool, tmp_path: Path
+):
+    text = _LABELLED % (0, f'.eh_frame,\\"a\\"; .p2align 3; {frames}')
+    found = calls(bare(tmp_path, text))
+    assert (set(found.sites), found.complete) == ({"getpid"}, complete)
+
+
 @pytest.mark.parametrize(
     ("words", "complete"),
     [
