@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _WORD = 8
+_ROUND = 1 << 16
+"""What is divisible by that and not aligned may be a number of four bytes as well, as of a wide character."""
 _FAR = 1 << 12
 """Bytes between an address and what may be computed from it, where nothing tells where its function ends."""
 _FIRST = 4
@@ -99,15 +101,14 @@ class Taken:
     def _is_number(self, place: int, address: int) -> bool:
         """Whether a word at a place that looks like a label's address is a smaller number in the next aligned word.
 
-        Its lower bytes are then zeros at the end of the word before: so look lengths and counts in arrays, where code
-        lies at small addresses. Of compilers' labels, which are not aligned to 256 bytes, few would look the same in a
-        packed structure; of functions more would, and they count.
+        Its lower bytes are then zeros at the end of the word before: so look lengths and counts in arrays, and wide
+        characters, where code lies at small addresses. Of compilers' labels, which are not aligned to 256 bytes, few
+        would look the same in a packed structure; of functions more would, and they count.
         """
-        program, skew = self._program, place % _WORD
-        low = 8 * (_WORD - skew)
-        number = int.from_bytes(program.slice.read(place - skew + _WORD, _WORD), "little")
-        start = program.start(address)
-        return number << low == address and start != address and program.is_known(start)
+        program, size = self._program, _WORD if address % _ROUND else _WORD // 2
+        skew, start = place % size, program.start(address)
+        number = int.from_bytes(program.slice.read(place - skew + size, size), "little")
+        return number << 8 * (size - skew) == address and start != address and program.is_known(start)
 
     def _is_unwinding(self, place: int, address: int) -> bool:
         """Whether a word at a place that looks like an address is a part of what the unwinder alone reads.

@@ -59,6 +59,17 @@ def test_what_says_how_to_unwind_holds_the_addresses_of_its_own_functions_alone(
 
 @pytest.mark.parametrize(
     ("words", "complete"),
+    [(".long 0x43, 0x45, 0, 0x47", True), (".long 0x43, 0x450000, 0, 0", False), (".byte 1; .quad 2b; .byte 3", False)],
+    ids=["letter", "half aligned", "packed"],
+)
+def test_a_wide_character_is_no_address_with_the_zeros_before_it(words: str, complete: bool, tmp_path: Path):
+    found = calls(bare(tmp_path, _LABELLED % (16, f".rodata; .p2align 3; {words}"), "-Wl,-Ttext=0x440000"))
+    assert found.complete is complete
+    assert set(found.sites) == {"getpid"}
+
+
+@pytest.mark.parametrize(
+    ("words", "complete"),
     [
         (f".quad 0x1234, {_AT >> 8:#x}", True),
         (f".quad 0x1234, {_AT >> 8:#x} + (1 << 56)", False),
