@@ -25,26 +25,23 @@ def is_relocated(program: Program) -> bool:
 
 
 def in_data(program: Program, entries: Addresses) -> Addresses:
-    """All places of code that words in memory hold, or four bytes of data name, as they are or from their own.
+    """All places of code that four aligned bytes of data name and are no text, as they are or from their own.
 
-    Four bytes are aligned and no text, where they are not a pointer's: in packed structures there are pointers alone.
     ``entries`` are those of tables of jumps, which count from the table.
     """
     lowest = min((r.address for r in program.code.ranges), default=0)
     highest = max((r.end for r in program.code.ranges), default=0)
-    found = [program.pointers.targets]
+    found = [entries[:0]]
     pieces = ((start, data, at) for start, data in _data(program) for at in range(0, max(0, len(data) - 3), _PIECE))
     for start, data, at in pieces:
         words = _words(data, at)
         slots = np.arange(start + at, start + at + len(words))
         aligned = slots % ENTRY == 0
         if not is_relocated(program):
-            long = np.zeros(len(words), bool)
-            long[:-ENTRY] = words[ENTRY:] == 0
-            found.append(_between(words[long | (aligned & ~_in_text(words))] & 0xFFFF_FFFF, lowest, highest))
+            found.append(_between(words[aligned & ~_in_text(words)] & 0xFFFF_FFFF, lowest, highest))
         own = aligned & ~among(slots, entries)
         found.append(_between(words[own] + slots[own], lowest, highest))
-    return distinct(np.concatenate(found))
+    return np.concatenate(found)
 
 
 def _in_text(words: Addresses) -> NDArray[np.bool_]:

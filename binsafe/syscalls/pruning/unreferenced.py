@@ -82,7 +82,8 @@ class _Search:
         self._unasked = name_services.unasked(program, known, self._naming)
         self._tables, self._jumped = memory.through_tables(program, references, functions.are_held)
         _, held = memory.through_tables(program, functions.pointed, functions.are_held)
-        self._pointed = distinct(np.concatenate([memory.in_data(program, self._jump_tables()), held]))
+        named = memory.in_data(program, self._jump_tables())
+        self._pointed = distinct(np.concatenate([named, functions.pointed, held]))
 
     def is_dead(self, address: int) -> bool:
         """Whether the function that holds an address can never run."""

@@ -101,6 +101,7 @@ def test_a_function_at_a_distance_from_another_is_kept(tmp_path: Path, options: 
         "OUTLINE static long run(long n) { return n + (long) &unused; }",
         "long (*volatile pointer)(long) = unused;" + _PLAIN,
         "struct __attribute__((packed)) { char one; long (*pointer)(long); } odd = {1, unused};" + _PLAIN,
+        '__asm__(".data\\n.skip 0x100000 - 3\\n.quad unused\\n.skip 32, 1\\n.text");' + _PLAIN,
         '__asm__(".data\\n.long unused - .\\n.text");' + _PLAIN,
         '__asm__(".section .rodata\\ntable: .long 0, unused - table\\n.text");'
         + _ASM.format('"lea table(%%rip), %%rax; movslq 4(%%rax), %%rcx; add %%rcx, %%rax; call *%%rax"'),
@@ -120,10 +121,10 @@ def test_a_function_at_a_distance_from_another_is_kept(tmp_path: Path, options: 
         '__asm__(".data\\n.balign 4\\n.long unused - 1 - .\\n.text");' + _PLAIN,
     ],
     ids=[
-        "call", "value", "pointer", "packed", "own-distance", "table", "addr32", "bnd", "branch", "jump", "inside",
-        "from-unknown-code", "initialiser", "behind-its-first-instruction",
-        "table-in-code", "table-by-its-address", "relative-virtual-table",
-        "personality", "second-byte", "padding-before-it",
+        "call", "value", "pointer", "packed", "packed-behind-megabytes", "own-distance", "table", "addr32", "bnd",
+        "branch", "jump", "inside", "from-unknown-code", "initialiser", "behind-its-first-instruction",
+        "table-in-code", "table-by-its-address", "relative-virtual-table", "personality", "second-byte",
+        "padding-before-it",
     ],
 )  # fmt: skip
 def test_whatever_leads_to_a_function_keeps_it(tmp_path: Path, source: str):
