@@ -132,7 +132,7 @@ class _Search:
         start, end, whole, *_ = self._functions.extents[at]
         begin = self._begin(at)
         led = _any_within(self._alive, begin, end) or _any_within(self._pointed, begin, start + _BEGINNING)
-        known = whole and self._functions.holding(start) is not None and not self._program.exported(start)
+        known = whole and not self._program.exported(start)
         return led or not known or self._is_pointed_into(start, end)
 
     def _begin(self, at: int) -> int:
@@ -198,14 +198,15 @@ class _Search:
     def _before(self, at: int) -> Iterator[int | None]:
         """The function before, where it goes on into this one; None where that cannot be told."""
         start, before = self._functions.extents[at].start, self._functions.extents[at - 1] if at else None
-        if before is None or start - before.end >= _GAP:
+        begin = None if before is None or start - before.end >= _GAP else before.start
+        region = None if begin is None else self._functions.region(begin)
+        if region is None:
             yield None
             return
-        region = self._functions.region(before.start)
-        last = -1 if region is None else len(region.instructions) - 1
-        flow, target = (Flow.NEXT, None) if region is None or last < 0 else region.flow(last)
+        last = len(region.instructions) - 1
+        flow, target = (Flow.NEXT, None) if last < 0 else region.flow(last)
         falls = flow in {Flow.NEXT, Flow.BRANCH} or (flow is Flow.CALL and returns(self._program, target))
-        if region is None or falls or not self._functions.is_sure(region):
+        if falls or not self._functions.is_sure(region):
             yield at - 1
 
 

@@ -111,6 +111,9 @@ def test_a_function_at_a_distance_from_another_is_kept(tmp_path: Path, options: 
         _ASM.format('"push $1f; jmp unused; 1:"'),
         _ASM.format('"call unused + 1"'),
         '__asm__(".globl hidden\\nhidden: call unused\\nret");' + _PLAIN,
+        '__asm__(".globl hidden\\nhidden: lea unused(%rip), %rax\\ncall *%rax\\nret");' + _PLAIN,
+        '__asm__(".globl hidden\\nhidden: mov $unused, %eax\\ncall *%rax\\nret");' + _PLAIN,
+        _ASM.format('"push $1f; .byte 0xe9; .long unused - . - 4; 1:"'),
         '__asm__(".section .init_array, \\"aw\\"\\n.quad unused\\n.text");' + _PLAIN,
         '__asm__(".data\\n.balign 8\\n.quad unused + 4\\n.text");' + _PLAIN,
         _BETWEEN + _ASM.format('"lea between(%%rip), %%rax; add 16(%%rax), %%rax; call *%%rax"'),
@@ -122,9 +125,9 @@ def test_a_function_at_a_distance_from_another_is_kept(tmp_path: Path, options: 
     ],
     ids=[
         "call", "value", "pointer", "packed", "packed-behind-megabytes", "own-distance", "table", "addr32", "bnd",
-        "branch", "jump", "inside", "from-unknown-code", "initialiser", "behind-its-first-instruction",
-        "table-in-code", "table-by-its-address", "relative-virtual-table", "personality", "second-byte",
-        "padding-before-it",
+        "branch", "jump", "inside", "from-unknown-code", "named-by-unknown-code", "named-absolutely-by-unknown-code",
+        "far-jump", "initialiser", "behind-its-first-instruction", "table-in-code", "table-by-its-address",
+        "relative-virtual-table", "personality", "second-byte", "padding-before-it",
     ],
 )  # fmt: skip
 def test_whatever_leads_to_a_function_keeps_it(tmp_path: Path, source: str):
@@ -228,10 +231,11 @@ def test_code_that_goes_on_into_a_function_keeps_it(tmp_path: Path):
     [
         ("call back", "dead"),
         ("test %edi, %edi\\n jne back", "dead"),
+        ("jmp 1f\\n .byte 0x3c\\n 1: mov $0xc3909090, %eax", "dead"),
         ("ret\\n .cfi_endproc\\n hidden: nop\\n .cfi_startproc", "hidden"),
         ('ret\\n .cfi_endproc\\n .section .init, \\"ax\\"\\n hidden: nop\\n .cfi_startproc', "hidden"),
     ],
-    ids=["behind-a-call", "behind-a-branch", "between-functions", "before-all-functions"],
+    ids=["behind-a-call", "behind-a-branch", "behind-data", "between-functions", "before-all-functions"],
 )
 def test_what_is_before_a_function_keeps_it_where_control_goes_on(tmp_path: Path, dead: str, called: str):
     text = "\\n".join(line.strip() for line in _FUNCTIONS.format(dead=dead, begin="nop").split("\n"))
@@ -275,13 +279,14 @@ KEPT __attribute__((section(".fixed"))) long unused(long n) {
         (0x706FE0, 'char text[16] __attribute__((used, aligned(8))) = "abcdefgh@pp";' + _PLAIN, False),
         (0x706FE0, "char *place[2] __attribute__((used)) = {0, (char *) 0x707040};" + _PLAIN, True),
         (0x70FF60, "int text[4] __attribute__((used, aligned(8))) = {0, 0x71};" + _PLAIN, False),
+        (0x70FF60, "char *place[2] __attribute__((used)) = {0, (char *) 0x710000};" + _PLAIN, True),
         (0x707000, 'char text[16] __attribute__((used, aligned(8))) = "abcd pp\\0next";' + _PLAIN, False),
         (0x707000, "int place[4] __attribute__((used)) = {1, 0x707020, 1};" + _PLAIN, True),
         (0x707000, "char place[8] __attribute__((used, aligned(8))) = {1, 0x20, 0x70, 0x70, 0, 1};" + _PLAIN, False),
     ],
     ids=[
         "opcode", "into-an-instruction", "named", "packed", "packed-into-an-instruction", "end-of-a-text", "pointer",
-        "wide-letter", "text", "four-bytes", "odd",
+        "wide-letter", "round-pointer", "text", "four-bytes", "odd",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_its_address_keeps_no_function(tmp_path: Path, start: int, source: str, runs: bool):
@@ -325,3 +330,41 @@ def test_entries_of_a_table_of_jumps_count_from_the_table_alone(tmp_path: Path, 
     source += f'OUTLINE static long run(long n) {{ __asm__ volatile("{other}" : "+a"(n)); return jumping(n); }}'
     source = source.replace("KEPT long unused(long n) { return call(163", "KEPT long other(long n) { return call(39")
     assert ("acct" in freestanding(tmp_path, source, *_PIE).required) is runs
+
+
+_HOLDS_DATA = """
+    .type holding, @function
+    holding: .cfi_startproc
+    ret
+    .byte {data}
+    inner: call unused
+    .skip 8, 0x90
+    ret
+    .cfi_endproc
+    .size holding, . - holding
+    .data
+    .balign 8
+    kept: .quad {kept}
+    .text
+"""
+
+
+@pytest.mark.parametrize(
+    ("data", "kept", "run"),
+    [
+        ("0xb8", "0", "call inner"),
+        ("0xb8", "0", "call 2f; jmp 1f; 2: .byte 0xe9; .long inner - . - 4; 1:"),
+        ("0xb8", "0", "lea inner(%%rip), %%rax; call *%%rax"),
+        ("0xb8", "inner", "call *kept(%%rip)"),
+        ("0x06, 0xb8", "0", "lea holding(%%rip), %%rax; lea 3(%%rax), %%rax; call *%%rax"),
+    ],
+    ids=["call", "jump", "address", "pointer", "no-instruction"],
+)
+@pytest.mark.parametrize("named", [True, False], ids=["fixed", "pie"])
+def test_in_a_function_that_holds_data_all_counts_that_looks_like_a_call(
+    tmp_path: Path, data: str, kept: str, run: str, named: bool
+):
+    """Decoded from its start it is in step only behind the call."""
+    text = "\\n".join(line.strip() for line in _HOLDS_DATA.format(data=data, kept=kept).split("\n"))
+    source = f'__asm__("{text}");' + _ASM.format(f'"{run}"')
+    assert _runs(tmp_path, source, *(("-fno-pie", "-no-pie") if named else _PIE))
