@@ -137,14 +137,13 @@ def _followed(
         changed = changed or (own and machine.changes(instructions, here, register))
         work += copies
         found.update({here: None} if through else {})
-        nothing_else = nothing_else and use is not Use.OTHER and not (through and held.is_part)
-        nothing_else = nothing_else and (use is not Use.ACCESS or held.is_part)
+        used = use is Use.OTHER or (through if held.is_part else use is Use.ACCESS)
+        nothing_else = nothing_else and not used
         asked = nothing_else and handed and not through
         onward = _handed_on(program, region, held, thorough=thorough) if asked else ()
-        nothing_else = nothing_else and onward is not None
         given.update(dict.fromkeys(onward or ()))
         ends = flow is Flow.RETURN and begin.at > taking and not held.behind_call
-        nothing_else = nothing_else and not (ends and program.outlined.is_part(region))
+        nothing_else = nothing_else and onward is not None and not (ends and program.outlined.is_part(region))
         if flow is Flow.INDIRECT:
             through = through or not handed or bool(led_to(program, Place(region, here)))
             cases = _cases(program, region, here) if nothing_else and not through else ()
