@@ -169,5 +169,5 @@ def behind(program: Program, region: Region, never: AbstractSet[tuple[int, int]]
             continue
         seen.add(at)
         following = tables if region.leaving(at) is Flow.INDIRECT else region.following(at)
-        work += [to for to in (*following, *region.landing(at)) if (at, to) not in never]
+        work += [to for to in following if (at, to) not in never]
     return {instruction.address for at, instruction in enumerate(region.instructions) if at not in seen}

@@ -121,6 +121,43 @@ def test_a_branch_to_what_stands_behind_it_decides_nothing(tmp_path: Path):
     assert "pipe" in calls(bare(tmp_path, text)).required
 
 
+_SWITCH = "cmp $1,%ecx; ja .Lend; {}.Lelse: mov $293,%eax; syscall; .Lend: ret".format(
+    "lea .Ltable(%rip),%rdx; movslq (%rdx,%rcx,4),%rax; add %rdx,%rax; jmp *%rax; "
+)
+_CASES = (
+    "mov (%rsp),%ecx; mov $1,%esi; call f; hlt; .p2align 4; .type g,@function; g: test %edi,%edi; jne 1f; ud2; 1: ret; "
+    ".size g,.-g; .p2align 4; .type f,@function; f: {}; .size f,.-f; "
+    ".section .rodata; .p2align 2; .Ltable: .long .Lelse - .Ltable, .Lolder - .Ltable; .text"
+)
+_OLDER = ".Lolder: mov $22,%eax; syscall; ret; "
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (True, "test %esi,%esi; je .Lolder; " + _SWITCH + "; " + _OLDER),
+        (True, "test %esi,%esi; je .Lswitch; test %edi,%edi; jne .Lend; nop; " + _OLDER + ".Lswitch: " + _SWITCH),
+        (True, "test %esi,%esi; je .Lswitch; call g; nop; " + _OLDER + ".Lswitch: " + _SWITCH),
+        (False, "test %esi,%esi; je .Lswitch; jmp .Lend; nop; " + _OLDER + ".Lswitch: " + _SWITCH),
+    ],
+    ids=["through-the-table", "behind-a-branch", "behind-a-call", "through-a-table-that-is-never-used"],
+)
+def test_control_comes_to_a_case_through_its_table_or_from_before_it(made: bool, text: str, tmp_path: Path):
+    found = calls(bare(tmp_path, _CASES.format(text)))
+    assert found.complete
+    assert ("pipe" in found.required) is made
+
+
+def test_what_comes_from_another_part_of_a_huge_function_is_not_known(tmp_path: Path):
+    """8 KiB of it are decoded at once; one instruction lies across two of these parts."""
+    text = (
+        ".type _start,@function; .skip 8190,0x50; mov $0x50505027,%ebx; test %esi,%esi; mov $1,%esi; jmp 1f; "
+        ".skip 100,0x90; 1: test %esi,%esi; je 2f; mov $293,%eax; syscall; hlt; 2: mov $22,%eax; syscall; hlt; "
+        ".skip 0x100000,0xf4; .size _start,.-_start"
+    )
+    assert "pipe" in calls(bare(tmp_path, text)).required
+
+
 def test_what_others_may_call_is_not_decided_by_a_librarys_own_callers(tmp_path: Path):
     library(
         tmp_path,

@@ -210,3 +210,27 @@ def test_a_site_of_which_not_all_numbers_are_known_says_nothing(tmp_path: Path):
         "mov $439,%eax; .Lask: syscall; cmp $-38,%eax; jne .Lon; mov $57,%eax; syscall; .Lon: ret"
     )
     assert {"clone3", "faccessat2", "fork"} <= set(calls(bare(tmp_path, text)).sites)
+
+
+_WRAPPED = (
+    "mov $293,%edi; mov (%rsp),%rsi; call w; cmp $-38,%eax; jne 1f; mov $22,%eax; syscall; 1: hlt; "
+    ".p2align 4; .type w,@function; w: {}; .size w,.-w; "
+    ".p2align 4; .type g,@function; g: mov $-38,%eax; ret; .size g,.-g"
+)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("made", "wrapper"),
+    [
+        ({"pipe2"}, "mov %edi,%eax; syscall; ret"),
+        ({"pipe2", "pipe"}, "test %rsi,%rsi; je 2f; mov %edi,%eax; syscall; ret; 2: mov $-38,%eax; ret"),
+        ({"pipe2", "pipe"}, "mov %edi,%eax; syscall; jmp g"),
+    ],
+    ids=["the-kernels", "its-own-on-one-way", "anothers"],
+)
+def test_a_function_that_is_given_the_number_may_fail_in_that_way_by_itself(
+    made: set[str], wrapper: str, tmp_path: Path
+):
+    found = calls(bare(tmp_path, _WRAPPED.format(wrapper)))
+    assert {"pipe2", "pipe"} & set(found.required) == made
