@@ -117,9 +117,10 @@ def test_it_is_followed(tmp_path: Path):
         "xchg %rdi, %rsi\\n cmp $1, %edi\\n je 1f\\n jmp memory\\n 1: ret",
         "cmp $1, %edi\\n jne 2f\\n ret\\n call memory\\n 2: ret",
         "cmp $1, %edi\\n jne 2f\\n ud2\\n nop\\n call memory\\n 2: ret",
+        "xor %ecx, %ecx\\n 1: inc %ecx\\n cmp $20, %ecx\\n jne 1b\\n jmp memory",
         f"{_GOING}\\n 1: cmp $1, %edi\\n je 3f\\n inc %esi\\n 2: nop\\n call memory\\n 3: ret",
     ],
-    ids=["call", "thread", "thread-xor", "flags", "exchange", "catch", "catch-behind-trap", "label"],
+    ids=["call", "thread", "thread-xor", "flags", "exchange", "catch", "catch-behind-trap", "loop", "label"],
 )
 def test_what_is_not_known_any_more_decides_nothing(tmp_path: Path, text: str):
     assert _asks(tmp_path, text)
