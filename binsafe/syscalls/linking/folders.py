@@ -19,8 +19,8 @@ class Folder(NamedTuple):
 
 _NAMED = re.compile(rb"/(?:usr/(?:local/)?)?lib(?:32|64|exec)?/[\w.+@~/-]{1,200}", re.ASCII)
 """A path below the folders in which systems keep code: File System Hierarchy 3.0, 3.9, 4.6, 4.7 and 4.9."""
-_BOUNDS = b"\0:;"
-"""What stands before and behind a path, if anything: it is the whole string, or one of a list as ``LUA_CPATH`` is."""
+_BOUNDS = b"\0:; "
+"""What stands before and behind a path, if anything: it is a string, or one of a list (``PATH``, Lua's, Tcl's)."""
 _PATTERN = b"%*?["
 """What stands where a file's name will be put (printf(3), glob(7)): its folder is meant."""
 

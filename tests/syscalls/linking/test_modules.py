@@ -79,6 +79,7 @@ def installed(tmp_path: Path) -> Installed:
         ("/usr/local/lib/other/mod_%s.so", "/usr/local/lib/other/mod_one.so"),
         ("/nowhere:/usr/lib64/other:/elsewhere", "/usr/lib64/other/one.so"),
         ("./?.so;/usr/lib/other/5.3/?.so;/?.so", "/usr/lib/other/5.3/one.so"),
+        ("/usr/share/other /usr/lib/other/8.6  /nowhere", "/usr/lib/other/8.6/one.so"),
         ("no folder", "/usr/lib/tool/one.so"),
         ("no folder", "/usr/libexec/tool/plugins/one.so"),
     ],
@@ -99,8 +100,8 @@ def test_modules_count_that_lie_in_a_folder_that_is_named_or_the_programs_own(
     ("named", "module"),
     [
         ("/home/me/modules", "/home/me/modules/one.so"),
-        ("in /usr/lib/other", "/usr/lib/other/one.so"),
-        ("/usr/lib/other is not there", "/usr/lib/other/one.so"),
+        ("folder=/usr/lib/other", "/usr/lib/other/one.so"),
+        ("/usr/lib/other, or none", "/usr/lib/other/one.so"),
         ("/usr/lib/other", "/usr/lib/other/one.txt"),
         ("/usr/lib", "/usr/lib/one.so"),
         ("/usr/lib/", "/usr/lib/other/one.so"),
