@@ -61,7 +61,7 @@ class Graph(NamedTuple):
     roots: Addresses
     """What the loader calls in every file: initialisers, finalisers, resolvers; and initial thread-local memory.
 
-    And the imports that are ``unseen``, and whatever is called in ways that cannot be seen.
+    And the imports that are ``unseen``, and whatever is called in ways that cannot be seen, or named in such.
     """
     unseen: Addresses
     """Imports of which it is not seen who uses them."""
@@ -113,7 +113,7 @@ class _Builder:
             sources,
             targets,
             int(self._node(np.array([min(self.program.slice.entry, HIGHEST_ADDRESS)], np.int64))[0]),
-            distinct(np.concatenate([self._roots, unseen])),
+            distinct(np.concatenate([self._roots, unseen, self._overlooked(targets)])),
             unseen,
         )
 
@@ -176,6 +176,16 @@ class _Builder:
         led_to[targets] = True
         used[targets[led_to[sources] | ~passing[sources]]] = True
         return first + np.flatnonzero(~used[first:])
+
+    def _overlooked(self, targets: Addresses) -> Addresses:
+        """Tables of functions that nothing leads to, and no other file can ask for: compilers keep none without a use.
+
+        What names one is not understood, as GCC's ``lea r12, [rip + table - 2312]`` for ``table[letter - 'a']``.
+        """
+        pointers, symbols = self.program.pointers, self.linking.symbols
+        tables = self._node(pointers.slots[self.program.code.holds(pointers.targets) | (pointers.symbols > 0)])
+        known = self._node(np.concatenate([symbols.values[symbols.defined], pointers.slots[pointers.single]]))
+        return tables[(tables >= self.functions) & ~among(tables, np.concatenate([targets, known]))]
 
     def _node(self, addresses: Addresses) -> Addresses:
         """The node of each address: the function that starts there, or the object that holds it; -1 for neither."""

@@ -289,3 +289,23 @@ def test_a_table_with_a_name_is_not_the_beginning_of_the_next(tmp_path: Path):
     found = calls(program, (used,)).required
     assert "chroot" in found
     assert "acct" not in found
+
+
+_FAR = """
+#include <unistd.h>
+static void called(void) { acct("accounts"); }
+static const struct { char *name; long number; void (*handler)(void); } *entry,
+    table[2] = {{"a", 1, called}, {"b", 2, called}};
+int main(int count, char **all) {
+    __asm__("lea %c1-BEFORE*24(%%rip),%0" : "=r"(entry) : "i"(table));
+    entry[BEFORE + count].handler();
+}
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize("before", [3, 97, 5000])
+def test_a_table_that_is_named_from_far_before_it_is_reached(before: int, tmp_path: Path):
+    """GCC does so with -Os for the entry of a letter; nothing else leads to the table."""
+    source = _FAR.replace("BEFORE", str(before))
+    assert "acct" in calls(build(tmp_path, "far", source, "-D_DEFAULT_SOURCE")).required
