@@ -17,6 +17,14 @@ _BY_NAME = """
     const char name[] __attribute__((used)) = "gethostbyname4_r";
     #include <pwd.h>
     int main(int n, char **v) { return !getpwuid(n); }"""
+_TITLE = """
+    static const char title[] __attribute__((used)) = "_nss_dns_gethostbyname4_r";
+    #include <pwd.h>
+    %s
+    int main(int n, char **v) { %s; return !getpwuid(n); }"""
+"""Linkers let a name that is the end of a longer text begin in it."""
+_BY_END = _TITLE % ("", '__asm__ volatile("" :: "r"(title + 9))')
+_BY_POINTER = _TITLE % ("const char *kept __attribute__((used)) = title + 9;", "")
 _RESOLVER = {"sendmmsg", "getpeername"}
 """Made by the resolver alone."""
 
@@ -36,6 +44,8 @@ def test_the_resolver_is_left_out_where_users_alone_are_looked_up(tmp_path: Path
     assert not found & _RESOLVER
 
 
-@pytest.mark.parametrize("source", [_HOSTS, _NETWORKS, _BY_NAME], ids=["hosts", "networks", "name"])
+@pytest.mark.parametrize(
+    "source", [_HOSTS, _NETWORKS, _BY_NAME, _BY_END, _BY_POINTER], ids=["hosts", "networks", "name", "end", "pointer"]
+)
 def test_and_is_there_where_hosts_or_networks_may_be(tmp_path: Path, source: str):
     assert _made(tmp_path, source, "-static-pie") >= _RESOLVER
