@@ -40,6 +40,8 @@ class Search:
             place = self._tree.resolve(path)
             if place is None or self._is_shared(place) or (path not in own and not _OF_SYSTEM.fullmatch(place)):
                 continue
+            if not self._tree.is_folder(place):
+                continue
             found, whole = self._modules_in(place)
             if found or not whole:
                 yield Folder(path, found, whole)

@@ -96,6 +96,10 @@ class Tree:
             return status.st_size if stat.S_ISREG(status.st_mode) else None
         return None
 
+    def is_folder(self, path: str) -> bool:
+        """Whether a folder is at a resolved path."""
+        return os.path.isdir(self._root + path)
+
     def entries(self, path: str) -> Iterator[tuple[str, bool]]:
         """What a folder at a resolved path holds, in order: paths, and whether each is a folder and no link to one."""
         with contextlib.suppress(OSError), os.scandir(self._root + path) as found:
