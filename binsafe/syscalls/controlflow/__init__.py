@@ -23,7 +23,7 @@ Of one region, decoded:
     switches        where its jump tables lead; jump_tables, through which tables its jumps do; table_limits, how long
                     each is
     registers       what is done with a function's address that a register holds
-    data_sums       addresses of data that are made of a function's
+    data_sums       addresses of data that are made of a function's; overwritten, sums of what holds none any more
     strides         how far loops go on from addresses of data
     leftovers       what calls leave in registers, of which nobody knows
     pages           what is done with a page's address that a register holds (arm64)

@@ -14,6 +14,7 @@ import numpy as np
 
 from binsafe.syscalls.controlflow import pages, registers
 from binsafe.syscalls.controlflow.naming import FunctionStarts, Naming
+from binsafe.syscalls.controlflow.overwritten import is_overwritten
 from binsafe.syscalls.controlflow.places import Kind, Place
 from binsafe.syscalls.controlflow.pointers import of_handlers
 from binsafe.syscalls.controlflow.regions import Region
@@ -223,7 +224,7 @@ class Taken:
         inside = [(at, target) for at, target in taking if at is not None]
         origins = program.switches.origins(region) if inside else ()
         for at, target in inside:
-            if target in origins or self._is_reloaded(Place(region, at)):
+            if target in origins or self._is_reloaded(Place(region, at)) or is_overwritten(program, Place(region, at)):
                 continue
             if registers.uses(program, Place(region, at)).changed:
                 yield region.instructions.addresses[at], target
@@ -290,8 +291,10 @@ class Taken:
             region = self._program.region(source)
             return region is None or not self._program.is_known(region.start)
         named = self.completed(place, address, address + 1)
+        places = [Place(place.region, at) for at in named or ()]
         return named is None or any(
-            not registers.uses(self._program, Place(place.region, at)).nothing_else for at in named
+            not registers.uses(self._program, each).nothing_else and not is_overwritten(self._program, each)
+            for each in places
         )
 
     def naming(self, start: int, end: int) -> Iterator[int]:

@@ -310,3 +310,25 @@ def test_what_a_function_returns_is_not_made_of_the_address_that_it_was_handed()
     found = analyse(program(code, functions=("start", "other")))
     assert found.complete
     assert set(found.sites) == {"getpid"}
+
+
+@pytest.mark.parametrize(
+    ("word", "complete"),
+    [(0x9B03_7C41, True), (0x9B03_0441, False), (0x8B03_0041, False), (0xAA02_03E1, False), (0xD503_201F, False)],
+    ids=["mul x1, x2, x3", "madd x1, x2, x3, x1", "add x1, x2, x3", "mov x1, x2", "nop"],
+)
+def test_a_product_that_is_added_to_is_no_address_that_was_in_its_register_before(word: int, *, complete: bool):
+    """As behind jumps through tables, which count from an address in the same register."""
+    code = Arm()
+    code.label("here")
+    code.mov(8, GETPID)
+    code.adr(1, "here")
+    code.word(word)
+    code.label("loop")
+    code.word(0x9100_2021)  # add x1, x1, #8
+    code.jump_if_zero(4, "loop")
+    code.syscall()
+    code.ret()
+    found = analyse(program(code))
+    assert found.complete is complete
+    assert not complete or set(found.sites) == {"getpid"}
