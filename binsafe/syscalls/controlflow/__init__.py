@@ -31,7 +31,8 @@ Of one region, decoded:
 
 Between regions:
 
-    address_taken   address-taken functions: whoever has a pointer to one may call it
+    address_taken   address-taken functions: whoever has a pointer to one may call it; odd_pointers, pointers to code
+                    that are not aligned
     slots           who calls through the slots of the global offset table
     incoming        all edges into a region
     returns         which functions never return: nothing comes from behind a call of them

@@ -4,7 +4,7 @@ Such a function may be called indirectly, from places and with arguments that th
 global offset table through which code only calls does not count, see `slots`.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import chain
@@ -14,12 +14,11 @@ import numpy as np
 
 from binsafe.syscalls.controlflow import pages, registers
 from binsafe.syscalls.controlflow.naming import FunctionStarts, Naming
+from binsafe.syscalls.controlflow.odd_pointers import OddPointers, says
 from binsafe.syscalls.controlflow.overwritten import is_overwritten
 from binsafe.syscalls.controlflow.places import Kind, Place
-from binsafe.syscalls.controlflow.pointers import of_handlers
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.decoding.code import aligned_words
-from binsafe.syscalls.machines.edges import MAYBE_TAKEN, SUMMED, TAKEN, Addresses, Edges
+from binsafe.syscalls.machines.edges import MAYBE_TAKEN, SUMMED, TAKEN, Edges
 from binsafe.syscalls.machines.machine import Frame
 from binsafe.syscalls.sets import among
 
@@ -27,15 +26,11 @@ if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
 
 _WORD = 8
-_ROUND = 1 << 16
-"""What is divisible by that and not aligned may be a number of four bytes as well, as of a wide character."""
 _FAR = 1 << 12
 """Bytes between an address and what may be computed from it, where nothing tells where its function ends."""
 _FIRST = 4
 """Instructions within which code that is called only to learn its own address reads that."""
 _ADDS = frozenset({"add", "lea"})
-_SEARCHED_BYTES = 1 << 12
-"""Bytes that are searched while one instruction is decoded."""
 
 
 class Taken:
@@ -44,6 +39,7 @@ class Taken:
     def __init__(self, program: "Program") -> None:
         """``program`` is a weak reference, see there."""
         self._program = program
+        self._odd = OddPointers(program)
         self._found: dict[int, int | None] = {}
         self._strays: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
 
@@ -73,74 +69,8 @@ class Taken:
         return (slot for slot, _ in self.odd_pointers(address, address + 1))
 
     def odd_pointers(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """(place, address) of such pointers to addresses from ``start`` up to ``end``."""
-        targets, slots = self._odd
-        if not len(targets):
-            return iter(())  # as nearly always
-        first, last = bisect_left(targets.data, start), bisect_left(targets.data, end)
-        pairs = zip(slots[first:last].tolist(), targets[first:last].tolist(), strict=True)
-        by_chance = self._is_code, self._is_number, self._is_unwinding
-        return (pair for pair in pairs if not any(looks_so(*pair) for looks_so in by_chance))
-
-    def _is_code(self, place: int, address: int) -> bool:
-        """Whether a word at a place that looks like an address is a part of instructions of a known function.
-
-        Control has to come to them from its start or a jump, and the text of none may say the address. So looks ``mov
-        qword ptr [rbx + r15*8 + 0x138], 0`` in programs of some megabytes.
-        """
-        region = self._program.region(place)
-        if region is None or not self._program.is_known(region.start):
-            return False
-        at = bisect_right(region.instructions.addresses, place) - 1
-        last = bisect_right(region.instructions.addresses, place + _WORD - 1)
-        if at < 0 or any(_says(region.instructions.operands(each), address) for each in range(at, last)):
-            return False
-        while at and at not in region.jumps_to and region.falls_through(at - 1):
-            at -= 1
-        return at == 0 or at in region.jumps_to
-
-    def _is_number(self, place: int, address: int) -> bool:
-        """Whether a word at a place that looks like a label's address is a smaller number in the next aligned word.
-
-        Its lower bytes are then zeros at the end of the word before: so look lengths and counts in arrays, and wide
-        characters, where code lies at small addresses. Of compilers' labels, which are not aligned to 256 bytes, few
-        would look the same in a packed structure; of functions more would, and they count.
-        """
-        program, size = self._program, _WORD if address % _ROUND else _WORD // 2
-        skew, start = place % size, program.start(address)
-        number = int.from_bytes(program.slice.read(place - skew + size, size), "little")
-        return number << 8 * (size - skew) == address and start != address and program.is_known(start)
-
-    def _is_unwinding(self, place: int, address: int) -> bool:
-        """Whether a word at a place that looks like an address is a part of what the unwinder alone reads.
-
-        That is where functions are and what their frames look like, as distances and four bytes: half a distance with
-        the size behind it looks like a label of a large program. Only its own functions it is told by their addresses.
-        """
-        told = self._program.slice.section(".eh_frame")
-        if told is None or not told.address <= place <= told.address + told.size - _WORD:
-            return False
-        frames = self._program.frames
-        return frames is not None and address not in frames.personalities
-
-    @cached_property
-    def _odd(self) -> tuple[Addresses, Addresses]:
-        """All of them, as columns: the addresses, ascending, and the places."""
-        program = self._program
-        fixed = program.go is None and not program.pointers.relocated
-        targets, slots = [np.array([], np.int64)], [np.array([], np.int64)]
-        for segment in program.slice.segments if fixed else ():
-            program.decoder.spend(segment.file_size // _SEARCHED_BYTES)
-            data = program.slice.data[segment.offset : segment.offset + segment.file_size]
-            for skew in (each for each in range(_WORD) if (segment.address + each) % _WORD):
-                for first, words in aligned_words(data[skew:]):
-                    at = np.flatnonzero(program.code.holds(words))
-                    places = segment.address + skew + first + _WORD * at
-                    kept = ~of_handlers(program.slice, places)
-                    targets.append(words[at][kept].astype(np.int64))
-                    slots.append(places[kept])
-        order = np.argsort(found := np.concatenate(targets), kind="stable")
-        return found[order], np.concatenate(slots)[order]
+        """See `OddPointers.into`."""
+        return self._odd.into(start, end)
 
     def label(self, address: int) -> Iterator[int]:
         """The instructions that take the address of a label, which is a place inside of a function.
@@ -187,7 +117,7 @@ class Taken:
         place = program.place(source) or program.place(source - 1)
         if place is None:
             return False
-        adds = place.instruction.mnemonic in _ADDS and _says(place.instruction.operands, address)
+        adds = place.instruction.mnemonic in _ADDS and says(place.instruction.operands, address)
         named = self.completed(place, address, address + 1) or (place.at,)
         return adds or any(registers.is_summed(program, Place(place.region, at)) for at in named)
 
@@ -282,7 +212,7 @@ class Taken:
         """Whether the text of the instruction around a place says an address; also where there is no such text."""
         region = self._program.region(place)
         at = -1 if region is None else bisect_right(region.instructions.addresses, place) - 1
-        return region is None or at < 0 or _says(region.instructions.operands(at), address)
+        return region is None or at < 0 or says(region.instructions.operands(at), address)
 
     def _is_kept(self, source: int, address: int) -> bool:
         """Whether an instruction at ``source`` computes the address for more than calls from its own function."""
@@ -320,8 +250,3 @@ class Taken:
     def completed(self, place: Place, start: int, end: int) -> tuple[int, ...] | None:
         """See `pages`."""
         return pages.completed(place.region, place.at, start, end, go=self._program.is_go(place.region))
-
-
-def _says(operands: str, address: int) -> bool:
-    """Whether an instruction's text says an address, and not only as a displacement from ``rip``."""
-    return f"{address:#x}" in operands.replace(f"rip + {address:#x}]", "")
