@@ -10,6 +10,9 @@ from binsafe.formats import elf
 
 pytestmark = needs_compiler
 
+_MANY = 200
+"""More functions than can be looked at each inside of the last one's question."""
+
 _PROGRAM = (
     "mov entry(%rip),%rbx; mov $39,%edi; call *%rbx; mov $163,%edi; {use}; mov $60,%eax; syscall; hlt; "
     ".p2align 4; .type made,@function; made: mov %edi,%eax; syscall; ret; .size made,.-made; "
@@ -340,3 +343,18 @@ def test_half_of_an_address_is_none_in_a_program_that_may_lie_anywhere(
     text = _lines(f"lea made(%rip),%rbx; mov $39,%edi; call *%rbx; test %eax,%eax; je 1f; {use}; 1: hlt; {_MADE}")
     assert calls(bare(tmp_path, text, "-static-pie")).complete is wide
     assert calls(bare(tmp_path, text, "-no-pie")).complete is narrow
+
+
+def test_functions_that_load_each_others_addresses_before_they_call_something(tmp_path: Path):
+    """Who calls the last is asked of the one before, and of that its own call's, and so on: lychee had no list."""
+    loading = (
+        "f%d: sub $8,%%rsp; mov f%d@GOTPCREL(%%rip),%%r10; call *getppid@GOTPCREL(%%rip); mov $163,%%edi; call *%%r10; "
+    )
+    text = "".join(
+        f".hidden f{n}; .type f{n},@function; " + loading % (n, n + 1) + f"add $8,%rsp; ret; .size f{n},.-f{n}; "
+        for n in range(_MANY)
+    )
+    text += f".hidden f{_MANY}; .type f{_MANY},@function; f{_MANY}: "
+    text += f"mov %edi,%eax; syscall; ret; .size f{_MANY},.-f{_MANY};"
+    source = f'__asm__("{text}"); int f0(void); int main(void) {{ return f0(); }}'
+    assert "acct" in calls(build(tmp_path, "chain", source, "-Wl,--no-relax")).required
