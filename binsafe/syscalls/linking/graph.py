@@ -38,6 +38,7 @@ from binsafe.syscalls.machines.edges import (
     WORD,
     Addresses,
     Edges,
+    joined,
 )
 from binsafe.syscalls.sets import among, distinct, merged, packed
 
@@ -97,7 +98,8 @@ class _Builder:
             [self._pointed(), implicit_edges.going_on(self.program)],
         )
         pairs = merged(distinct(packed(each.sources, each.targets)) for each in edges)
-        more = implicit_edges.computed(self.program, self._lone(pairs & np.uint64(0xFFFF_FFFF)))
+        lone = self._lone(pairs & np.uint64(0xFFFF_FFFF))
+        more = joined(implicit_edges.computed(self.program, lone), implicit_edges.hopped(self.program, lone))
         headless = self._headless(pairs & np.uint64(0xFFFF_FFFF))
         pairs = merged([pairs, packed(more.sources, more.targets), packed(headless.sources, headless.targets)])
         entered = implicit_edges.entered(self.program, self._only(pairs), pairs)

@@ -24,11 +24,14 @@ ENTERED(called, 103L) ENTERED(jumped, 104L) ENTERED(branched, 105L) ENTERED(adde
 ENTERED(lessened, 107L)
 __asm__(".text\n" FUNCTION("whole", "test %eax,%eax\n jne split_off\n mov $111,%eax\n syscall\n ret")
         FUNCTION("split_off", "nop\n nop\n jmp whole+4") ".balign 16\n");
+__asm__(".text\n" FUNCTION("hopping", "test %eax,%eax\n jne hidden+2\n ret")
+        FUNCTION("hidden", "push %rbx\n nop\n mov $112,%eax\n syscall\n test %eax,%eax\n jne returning+1\n ret")
+        FUNCTION("returning", "nop\n mov $118,%eax\n syscall\n ret"));
 __asm__(".text\n"
         FUNCTION("entering", "call called+4\n test %eax,%eax\n jne branched+4\n call split_off+1\n bnd jmp jumped+4")
         FUNCTION("adding", "lea adding(%rip),%rax\n add $added-adding,%rax\n call *%rax\n"
                            "lea adding+0x100(%rip),%rax\n sub $adding+0x100-lessened,%rax\n jmp *%rax"));
-extern HIDDEN char entering[], adding[];
+extern HIDDEN char entering[], adding[], hopping[];
 extern HIDDEN char fallen[], first_stub[], apart[];
 __attribute__((section(".text.unlikely"), used)) static void behind_stubs(void) { __asm__("syscall" : : "a"(108L)); }
 static void listed(void) { __asm__ volatile("syscall" : : "a"(166L)); }
@@ -43,6 +46,7 @@ void f(void) {
     ((void (*)(void))fallen)();
     ((void (*)(void))entering)();
     ((void (*)(void))adding)();
+    ((void (*)(void))hopping)();
     ((void (*)(void))(first_stub + 64 * one))();
     ((void (*)(void))(tags[0] - one))();
     __asm__ volatile("lea %c1+1(%%rip),%0" : "=r"(inner) : "i"(odd));
@@ -74,6 +78,8 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
         ("a jump there", "getgid"),
         ("a jump there with a condition", "setuid"),
         ("a jump from there to a third function, which alone leads there otherwise", "getpgrp"),
+        ("a jump of two bytes there", "setsid"),
+        ("a jump of two bytes from there on", "getresuid"),
         ("a sum in rax", "setgid"),
         ("a difference in rax", "geteuid"),
     ],
