@@ -84,10 +84,8 @@ def _follows_convention(program: "Program", call: Place) -> bool:
     operand = call.instruction.operands
     if "[rip" not in operand:
         return operand != "qword ptr [rax]"
-    # The operand alone says the slot: who leads to the code before may depend on what calls leave, without end.
-    named = program.machine.named(call.region.instructions, call.at, call.at)
-    name = program.slots.imported(named[0]) if len(named) == 1 else None
-    return name is not None and name not in _PROFILERS
+    name = _pointed(program, call)
+    return isinstance(name, str) and name not in _PROFILERS
 
 
 def led_to(program: "Program", leaving: Place) -> tuple[int | str, ...]:

@@ -272,8 +272,13 @@ class Program:
         return None if cases is None else cases.inside
 
     def named_at(self, place: Place) -> tuple[int, ...]:
-        """The addresses that an instruction may name."""
-        return self.machine.named(place.region.instructions, place.at, self.undisturbed(place, ()).at)
+        """The addresses that an instruction may name.
+
+        Where one can hold a whole address, what stands before it says no more: to look there would ask who leads to it,
+        of one function inside of another without end.
+        """
+        straight = place.at if self.machine.names_absolutely else self.undisturbed(place, ()).at
+        return self.machine.named(place.region.instructions, place.at, straight)
 
     def one_named_at(self, place: Place) -> int | None:
         """The address that an instruction names; None where it names none, or may name several."""
