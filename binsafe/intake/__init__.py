@@ -10,6 +10,7 @@ The bytes::
     finding         a name -> the file that it means
     snapshot        the file -> a sealed copy (private) with its hash (copying); attributes, what stands beside it
     folder          a bundle's files, read by descriptor
+    walking         the files in a folder that a program may have filled, for who grants it
     saved           a report that was saved as JSON
 
 Parsing, from the outside in::
