@@ -19,7 +19,7 @@ Of one region, decoded:
     stack_frames    where its stack pointer and the copies of it point
     places          one instruction, and the kinds of edges between instructions
     held_values     where what a register or stack slot may hold comes from; own_slots, in which slots compilers keep
-                    what jumps go by
+                    where jumps lead
     switches        where its jump tables lead; jump_tables, through which tables its jumps do; table_limits, how long
                     each is
     registers       what is done with a function's address that a register holds

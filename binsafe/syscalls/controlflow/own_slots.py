@@ -1,8 +1,8 @@
-"""Stack slots that are the compiler's own, of which no pointer is made: those in which it keeps what jumps go by.
+"""Stack slots that are the compiler's own, of which no pointer is made: those in which it keeps where jumps lead.
 
-Where there are not enough registers LLVM keeps the target of a jump through a table for the next time, or the table's
-address. Whether an object has that slot its address does not tell, as nobody knows how far objects go. But none holds
-what is added up from a table's entry, which is nothing of the source's, nor is its field the address of such a table.
+Where there are not enough registers LLVM keeps the target of a jump through a table for the next time. Whether an
+object has that slot its address does not tell, as nobody knows how far objects go. But none holds what is added up from
+a table's entry, which is nothing of the source's. (A table's address may be a field: C programs choose among several.)
 Only C's labels as values come near that; what else memory or code names of these counts as a way in by itself.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from binsafe.syscalls.controlflow.places import Place
 from binsafe.syscalls.controlflow.regions import Region
-from binsafe.syscalls.machines.machine import Constant, Moved, Source
+from binsafe.syscalls.machines.machine import Moved, Source
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -23,9 +23,9 @@ _SEARCHED = 16
 
 
 def is_own(program: "Program", region: Region, slot: int, known: Container[int]) -> bool:
-    """Whether all that a region stores in a slot are targets of jumps through tables, or addresses of constants.
+    """Whether all that a region stores in a slot are targets of jumps through tables, and no object begins there.
 
-    And no object begins there. ``known`` are the instructions to which tables lead.
+    ``known`` are the instructions to which tables lead.
     """
     asked, answers = region.own
     if asked is not known:
@@ -41,7 +41,7 @@ def _is_own(program: "Program", region: Region, slot: int, known: Container[int]
     if slot >= 0 or bisect_left(region.exposed, slot) < bisect_left(region.exposed, slot + _SIZE):
         return False
     stores = _stores(program, region, slot)
-    return bool(stores) and all(_is_for_jumps(program, Place(region, at), slot, known) for at in stores)
+    return bool(stores) and all(_is_target(program, Place(region, at), slot, known) for at in stores)
 
 
 def _stores(program: "Program", region: Region, slot: int) -> tuple[int, ...]:
@@ -57,8 +57,8 @@ def _stores(program: "Program", region: Region, slot: int) -> tuple[int, ...]:
     return region.stores[slot]
 
 
-def _is_for_jumps(program: "Program", store: Place, slot: int, known: Container[int]) -> bool:
-    """Whether a store is of a whole register that was given such a value shortly before."""
+def _is_target(program: "Program", store: Place, slot: int, known: Container[int]) -> bool:
+    """Whether a store is of a whole register to which an entry of a table was added shortly before."""
     sources = program.sources(store, slot, own=True)
     whole = program.sources(store, slot + _HALF, own=True) is not None
     stored = sources[0] if whole and sources is not None and len(sources) == 1 else None
@@ -68,10 +68,7 @@ def _is_for_jumps(program: "Program", store: Place, slot: int, known: Container[
     machine, instructions = program.machine, given.region.instructions
     loads = (_given(program, given, each, known) for each in machine.summands(instructions, given.at) or ())
     entries = (machine.entry(instructions, load.at) for load in loads if load is not None)
-    if any(entry is not None and entry.bases for entry in entries):
-        return True
-    value = program.sources(given, stored.location)
-    return bool(value) and all(isinstance(v, Constant) and program.code.range_of(v.value) is None for v in value or ())
+    return any(entry is not None and entry.bases for entry in entries)
 
 
 def _given(program: "Program", place: Place, held: Source | None, known: Container[int]) -> Place | None:

@@ -9,6 +9,11 @@ from assembled import DATA, Arm, called, program
 from compiled import TABLE, bare, calls, needs_compiler
 
 _SUM = "lea table(%rip),%rdx; movslq (%rdx,%rsi,4),%rbx; add %rdx,%rbx;"
+_CHANGED = (
+    "lea table(%rip),%rbx; mov %rbx,16(%rsp); lea 8(%rsp),%rdi; call other; "
+    "mov 16(%rsp),%rdx; movslq (%rdx,%rsi,4),%rbx; lea table(%rip),%rdx; add %rdx,%rbx;"
+)
+"""A table is chosen whose address is a field of an object, as another function may change that."""
 _AGAIN = (
     ".type _start,@function; mov $39,%r12d; sub $40,%rsp; {given} mov %rbx,16(%rsp); 5: jmp *%rbx; "
     ".Lfirst: lea {taken}(%rsp),%rdi; {between} call other; mov 16(%rsp),%rbx; jmp 5b; "
@@ -33,10 +38,12 @@ _AGAIN = (
         (_SUM, 24, "mov %ecx,20(%rsp);", False),
         (_SUM, 24, "movups %xmm0,8(%rsp);", False),
         ("lea table(%rip),%rdx; mov %rsi,%rbx; add %rdx,%rbx;", 24, "", False),
+        (_CHANGED, 24, "", False),
         (f"{_SUM} test %edi,%edi; je 1f; mov %rcx,%rbx; 1:", 24, "", False),
     ],
     ids=[
-        "above", "below", "no target", "itself", "in it", "something else", "half", "vector", "no entry", "two ways",
+        "above", "below", "no target", "itself", "in it", "something else", "half", "vector", "no entry", "chosen",
+        "two ways",
     ],
 )  # fmt: skip
 def test_a_target_that_waits_in_a_slot_of_the_compilers_own(
