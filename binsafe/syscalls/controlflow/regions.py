@@ -172,6 +172,12 @@ class Region:
             self._concerned[register] = few
         return self._concerned[register]
 
+    def next_concerned(self, index: int, register: str) -> int:
+        """The first of `concerned` from an instruction on, going straight on."""
+        concerned = self.concerned(register)
+        following = bisect_left(concerned, index)
+        return concerned[following] if following < len(concerned) else index
+
     def falls_through(self, index: int) -> bool:
         """Whether control may come to the next instruction, be it after a call."""
         return self._flows.get(index, Flow.NEXT) in _GOES_ON

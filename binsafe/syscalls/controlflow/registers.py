@@ -4,7 +4,6 @@ LLVM loads an address once for several calls of the function. Where the register
 the function is seen, and its address does not count as taken.
 """
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from binsafe.syscalls.controlflow.data_sums import is_of_data
@@ -113,8 +112,9 @@ def _followed(
     seen: set[_Held] = set()
     work = [begin]
     while work and (nothing_else or not thorough):
-        held = _next_concerned(region, work.pop())
-        here, register = held.at, held.register
+        held = work.pop()
+        here, register = region.next_concerned(held.at, held.register), held.register
+        held = held if here == held.at else held._replace(at=here)
         if here == len(instructions) and region.goes_on():
             nothing_else, changed = False, True  # the code goes on where it is not looked at
         if held in seen or here >= len(instructions):
@@ -155,14 +155,6 @@ def _followed(
         work += _following(program, region, held._replace(is_part=held.is_part or use is Use.PART))
     program.decoder.spend(_STEP_COST * len(seen))
     return Uses(tuple(found), nothing_else, changed, tuple(given))
-
-
-def _next_concerned(region: Region, held: _Held) -> _Held:
-    """Where a register is next, going straight on, that something may be done to it."""
-    concerned = region.concerned(held.register)
-    following = bisect_left(concerned, held.at)
-    at = concerned[following] if following < len(concerned) else held.at
-    return held if at == held.at else held._replace(at=at)
 
 
 def _use(program: "Program", region: Region, held: _Held, taking: int) -> tuple[Use, list[_Held]]:

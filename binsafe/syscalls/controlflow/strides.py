@@ -40,9 +40,11 @@ def strides(program: "Program", source: int, address: int) -> frozenset[int]:
 def _followed(program: "Program", region: Region, begin: int, register: str) -> Iterator[int]:
     """What is added to a register from an instruction on, to its copies, and to what it is used together with."""
     seen: set[tuple[int, str]] = set()
-    work = [(begin, register)]
-    while work and len(seen) < _STEPS:
-        at, held = work.pop()
+    work, steps = [(begin, register)], 0
+    while work and steps < _STEPS:
+        before, held = work.pop()
+        at = region.next_concerned(before, held)
+        steps += 1 + at - before
         if at >= len(region.instructions) or (at, held) in seen:
             continue
         seen.add((at, held))
@@ -64,8 +66,8 @@ def _followed(program: "Program", region: Region, begin: int, register: str) -> 
 
 def _added_anywhere(program: "Program", region: Region, register: str) -> Iterator[int]:
     """All numbers that the instructions of a region add to a register."""
-    for at in region.concerned(register):
-        moved = _moved(program, region, at, register) if at < len(region.instructions) else None
+    for at in dict.fromkeys(region.instructions.containing(region.machine.spellings(register))):
+        moved = _moved(program, region, at, register)
         if moved is not None and moved.location == register:
             yield from _added(moved)
 
