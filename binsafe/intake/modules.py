@@ -2,8 +2,9 @@
 
 Folders come from two places. Constant strings in the program and its libraries name some; and a program in
 ``PREFIX/bin`` has what is its alone in ``PREFIX/lib/NAME`` (File System Hierarchy 3.0, 4.7). Bytes that nobody trusts
-choose the first kind, so these have to lie below the system's folders of code. None is taken of either kind that the
-loader looks through for everybody, or that holds such a folder: what lies there are libraries, of all programs.
+choose the first kind, so these have to lie below the system's folders of code; so do the others where they are links.
+None is taken of either kind that the loader looks through for everybody, or that holds such a folder: what lies there
+are libraries, of all programs.
 
 Nothing is opened here. The files are read as all libraries are (`binsafe.intake.libraries`).
 """
@@ -14,12 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from binsafe.intake.loaders import TRIPLES
 from binsafe.intake.tree import Tree
 from binsafe.limits import MAX_MODULE_BYTES, MAX_MODULE_ENTRIES, MAX_MODULES, MAX_NAMED_FOLDERS
+from binsafe.paths import is_inside
 from binsafe.syscalls.linking.folders import Folder
 
 _OF_SYSTEM = re.compile(r"(?!.*/\.\.(?:/|$))/(?:usr/(?:local/)?)?lib(?:32|64|exec)?/.+")
 """Nothing elsewhere is even looked at: a name can have a far-away file system mounted (autofs(5))."""
 _PROGRAMS = ("bin", "sbin", "games")
-_MODULE = re.compile(r".+\.so(?:\.[0-9.]+)?")
+_MODULE = re.compile(r".+\.so(?:\.[0-9.]+)?", re.DOTALL)
 
 
 class Search:
@@ -38,28 +40,28 @@ class Search:
         wanted = [*own, *(path for path in named[:MAX_NAMED_FOLDERS] if _OF_SYSTEM.fullmatch(path))]
         for path in wanted:
             place = self._tree.resolve(path)
-            if place is None or self._is_shared(place) or (path not in own and not _OF_SYSTEM.fullmatch(place)):
+            if place is None or self._is_shared(place) or not self._tree.is_folder(place):
                 continue
-            if not self._tree.is_folder(place):
+            if not path.isprintable() or not (_OF_SYSTEM.fullmatch(place) or (path in own and place == path)):
                 continue
             found, whole = self._modules_in(place)
             if found or not whole:
                 yield Folder(path, found, whole)
 
     def _is_shared(self, place: str) -> bool:
-        return any(f"{shared}/".startswith(f"{place}/") for shared in self._shared)
+        return any(is_inside(shared, place) for shared in self._shared)
 
     def _modules_in(self, place: str) -> tuple[tuple[str, ...], bool]:
         """Paths of what could be modules below a folder, each once; and whether these are all."""
         found: list[str] = []
         whole = True
-        for path in self._files(place):
-            target = self._tree.resolve(path) if _MODULE.fullmatch(path.rpartition("/")[2]) else None
+        for path in (each for each in self._files(place) if _MODULE.fullmatch(each.rpartition("/")[2])):
+            target = self._tree.resolve(path)
             size = None if target is None or target in self._seen else self._tree.size(target)
             if target is None or size is None:
                 continue
             self._seen.add(target)
-            if not self._modules or size > self._bytes:
+            if not self._modules or size > self._bytes or not target.isprintable():  # what no answer can name
                 whole = False
                 continue
             self._modules -= 1
@@ -71,7 +73,7 @@ class Search:
         """Paths of what is no folder below one; links to other folders are not followed."""
         waiting = [place]
         for folder in waiting:  # grows while it is walked
-            for path, is_folder in self._tree.entries(folder):
+            for path, is_folder in self._tree.entries(folder, self._entries):
                 self._entries -= 1
                 if self._entries <= 0:
                     return

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 
 from binsafe.limits import MAX_ARTIFACT_BYTES
@@ -100,10 +101,13 @@ class Tree:
         """Whether a folder is at a resolved path."""
         return os.path.isdir(self._root + path)
 
-    def entries(self, path: str) -> Iterator[tuple[str, bool]]:
-        """What a folder at a resolved path holds, in order: paths, and whether each is a folder and no link to one."""
+    def entries(self, path: str, most: int) -> Iterator[tuple[str, bool]]:
+        """What a folder at a resolved path holds, in order: paths, and whether each is a folder and no link to one.
+
+        Of ``most`` names at most, of whichever the system tells first.
+        """
         with contextlib.suppress(OSError), os.scandir(self._root + path) as found:
-            entries = sorted((each.name, each.is_dir(follow_symlinks=False)) for each in found)
+            entries = sorted((each.name, each.is_dir(follow_symlinks=False)) for each in islice(found, most))
             yield from ((f"{path}/{name}", is_folder) for name, is_folder in entries)
 
     def lines(self, path: str) -> Iterator[str]:

@@ -224,6 +224,42 @@ def test_a_list_says_that_there_are_more_modules_than_are_looked_at(
     ]
 
 
+@pytest.mark.parametrize("name", [b"\xff.so", b"a\n.so"])
+def test_a_list_says_that_there_are_modules_whose_names_nobody_can_be_told(installed: Installed, name: bytes):
+    program = installed.program("/usr/lib/other")
+    installed.module("/usr/lib/other/one.so")
+    shutil.copy(installed.root / "usr/lib/other/one.so", os.fsencode(installed.root / "usr/lib/other/") + b"/" + name)
+    found = installed.calls(program)
+    assert "swapoff" in found.required
+    assert any("many, but not all" in each for each in found.open_set)
+
+
+@pytest.mark.parametrize(
+    ("folder", "link", "counts"),
+    [
+        ("/home/me/lib/tool", None, True),
+        ("/usr/lib/other", "/usr/lib/other", True),
+        ("/srv/other", "/srv/other", False),
+        ("/srv", "/", False),
+    ],
+)
+def test_a_programs_own_folder_leads_to_none_elsewhere(tmp_path: Path, folder: str, link: str | None, counts: bool):
+    """Whoever made the program could have all of the file system looked through."""
+    (tmp_path / folder[1:]).mkdir(parents=True)
+    (tmp_path / folder[1:] / "one.so").write_text("one")
+    if link is not None:
+        (tmp_path / "home/me/lib").mkdir(parents=True)
+        (tmp_path / "home/me/lib/tool").symlink_to(link)
+    found = [*Search(Tree(tmp_path), ("/usr/lib",)).folders("/home/me/bin/tool", "x86_64", ())]
+    assert [each.modules for each in found] == ([(f"{folder}/one.so",)] if counts else [])
+
+
+def test_of_a_large_folder_no_more_is_read_than_is_looked_at(tmp_path: Path):
+    for name in "abc":
+        (tmp_path / name).touch()
+    assert len([*Tree(tmp_path).entries("/", 2)]) == 2
+
+
 @pytest.mark.once
 def test_the_command_counts_modules_and_says_so(installed: Installed, tmp_path: Path):
     program = installed.program("/usr/lib/other")
