@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _GOES_ON_WITHOUT_CALL = (Flow.NEXT, Flow.BRANCH)
 NEAR = 32
 """Bytes before an address within which it is told what may lead to code."""
-SHORT_REACH = 130
+_SHORT_REACH = 130
 """How far from a region a jump with one byte of displacement can lie."""
 
 
@@ -87,7 +87,7 @@ class Incoming:
         yield from self._program.calls.into(start, end)
         yield from self._program.jumps.into(start, end)
         yield from self._through_slots(start, end)
-        yield from self._short(start, end, from_inside=True)
+        yield from self.short(start, end, from_inside=True)
 
     def last_leading_to(self, addresses: Addresses) -> Addresses:
         """The last address up to each one, within `NEAR` bytes, that bytes may lead to, or code or memory names.
@@ -106,13 +106,13 @@ class Incoming:
 
     def _short_shortly_before(self, addresses: Addresses) -> Addresses:
         """Where jumps with one byte of displacement lead, ascending, up to `NEAR` bytes before some addresses."""
-        first, last = int(addresses[0]) - NEAR - SHORT_REACH, int(addresses[-1]) + SHORT_REACH
+        first, last = int(addresses[0]) - NEAR - _SHORT_REACH, int(addresses[-1]) + _SHORT_REACH
         code = self._program.code.range_of(int(addresses[0]))
         if code is None:
             return addresses[:0]
         begin = max(first, code.address)
         part = CodeRange(begin, code.data[begin - code.address : last - code.address])
-        near = np.zeros(last + SHORT_REACH - first, np.bool_)
+        near = np.zeros(last + _SHORT_REACH - first, np.bool_)
         for back in range(NEAR):
             near[addresses - (first + back)] = True
         targets = self._program.machine.short_jumps(part).targets
@@ -158,7 +158,7 @@ class Incoming:
             found.setdefault(target, []).append((None, source))
         for source, target in self._program.jumps.entering(start, end):
             found.setdefault(target, []).append((Kind.ENTRY, source))
-        for source, target in self._short(start, end, from_inside=False):
+        for source, target in self.short(start, end, from_inside=False):
             found.setdefault(target, []).append((Kind.ENTRY, source))
         for source, target, use in self._program.references.into(start + 1, end):
             if use in {TAKEN, MAYBE_TAKEN}:  # a jump through a register may lead there, see `entries`
@@ -198,11 +198,11 @@ class Incoming:
         found = range(bisect_left(targets, start), bisect_left(targets, end))
         return ((sources[at], targets[at]) for at in found)
 
-    def _short(self, start: int, end: int, *, from_inside: bool) -> Iterator[tuple[int, int]]:
-        """Jumps with one byte of displacement to a range of addresses of code."""
+    def short(self, start: int, end: int, *, from_inside: bool) -> Iterator[tuple[int, int]]:
+        """(source, target) of bytes that may be a jump of two bytes to a range of addresses of code."""
         code = self._program.code.range_of(start)
-        first = start - SHORT_REACH if code is None else max(start - SHORT_REACH, code.address)
-        last = end + SHORT_REACH
+        first = start - _SHORT_REACH if code is None else max(start - _SHORT_REACH, code.address)
+        last = end + _SHORT_REACH
         for begin, stop in ((first, last),) if from_inside else ((first, start), (end, last)):
             bytes_ = self._program.code.read(begin, stop)
             yield from self._program.machine.short_jumps_into(bytes_, begin, start, end)

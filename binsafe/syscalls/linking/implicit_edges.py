@@ -14,7 +14,6 @@ from itertools import chain
 import numpy as np
 
 from binsafe.arrays import NDArray
-from binsafe.syscalls.controlflow.incoming import SHORT_REACH
 from binsafe.syscalls.controlflow.index import BEFORE_TABLE
 from binsafe.syscalls.controlflow.layout import Layout
 from binsafe.syscalls.controlflow.program import Program
@@ -86,14 +85,10 @@ def hopped(program: Program, lone: Addresses) -> Edges:
     layout, found = program.layout, set[tuple[int, int]]()
     for at in lone[layout.ends[lone] > 0].tolist():
         start, end = int(layout.starts[at]), int(layout.ends[at])
-        around = program.code.range_of(start)
-        first = start - SHORT_REACH if around is None else max(around.address, start - SHORT_REACH)
-        for begin, stop in ((first, start), (end, end + SHORT_REACH)):
-            code = program.code.read(begin, stop)
-            for source, target in program.machine.short_jumps_into(code, begin, start + 1, end):
-                place = program.branch(source)
-                if place is not None and place.region.flow(place.at)[1] == target:
-                    found.add((layout.function(source), at))
+        for source, target in program.incoming.short(start, end, from_inside=False):
+            place = program.branch(source)
+            if place is not None and place.region.flow(place.at)[1] == target:
+                found.add((layout.function(source), at))
     columns = np.array(sorted(found), np.int64).reshape(-1, 2)
     return Edges(columns[:, 0], columns[:, 1])
 

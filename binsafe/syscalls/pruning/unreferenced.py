@@ -15,11 +15,11 @@ musl has one object file for each function, and Rust's linker drops what is unus
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 import numpy as np
 
 from binsafe.formats.eh_frame import Extent, Frames
-from binsafe.syscalls.controlflow.incoming import SHORT_REACH
 from binsafe.syscalls.controlflow.program import Program
 from binsafe.syscalls.controlflow.returns import returns
 from binsafe.syscalls.dataflow.wrappers import Number
@@ -166,15 +166,10 @@ class _Search:
     def _sources(self, start: int, end: int) -> Iterator[int]:
         """Where code stands that leads to a range, or names it."""
         program = self._program
-        around = program.code.range_of(start)
-        first = start - SHORT_REACH if around is None else max(around.address, start - SHORT_REACH)
-        for index in (program.calls, program.jumps):
-            yield from (source for source, target in index.into(start, end) if self._functions.leads(source, target))
-        for begin, stop in ((first, start), (end, end + SHORT_REACH)):
-            code = program.code.read(begin, stop)
-            for source, target in program.machine.short_jumps_into(code, begin, start, end):
-                if self._functions.leads(source, target):
-                    yield source
+        incoming = program.calls.into(start, end), program.jumps.into(start, end)
+        for source, target in chain(*incoming, program.incoming.short(start, end, from_inside=False)):
+            if self._functions.leads(source, target):
+                yield source
         yield from self._naming(start, end)
         begin, stop = np.searchsorted(self._jumped, (start, end)).tolist()
         for table in distinct(self._tables[begin:stop]).tolist():
