@@ -99,7 +99,8 @@ class _Builder:
         )
         pairs = merged(distinct(packed(each.sources, each.targets)) for each in edges)
         lone = self._lone(pairs & np.uint64(0xFFFF_FFFF))
-        more = joined(implicit_edges.computed(self.program, lone), implicit_edges.hopped(self.program, lone))
+        hopped = implicit_edges.hopped(self.program, self._forsaken(pairs))
+        more = joined(implicit_edges.computed(self.program, lone), hopped)
         headless = self._headless(pairs & np.uint64(0xFFFF_FFFF))
         pairs = merged([pairs, packed(more.sources, more.targets), packed(headless.sources, headless.targets)])
         entered = implicit_edges.entered(self.program, self._only(pairs), pairs)
@@ -125,14 +126,25 @@ class _Builder:
         led_to[targets[targets < self.functions].astype(np.int64)] = True
         return np.flatnonzero(~led_to)
 
+    def _forsaken(self, pairs: NDArray[np.uint64]) -> Addresses:
+        """Functions that nothing leads to but such functions, and that no other file can ask for."""
+        sources, targets = self._leading(pairs)
+        dead, before = np.zeros(self.functions + self.objects + len(self.imports), np.bool_), -1
+        while before < (before := int(np.count_nonzero(dead))):
+            led_to = self._asked_for.copy()
+            led_to[targets[~dead[sources]]] = True
+            dead[: self.functions] = ~led_to
+        return np.flatnonzero(dead)
+
+    def _leading(self, pairs: NDArray[np.uint64]) -> tuple[Addresses, Addresses]:
+        """Those edges, as columns, that lead from anything to another function."""
+        sources, targets = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int64)
+        kept = (targets < self.functions) & (sources != targets)
+        return sources[kept], targets[kept]
+
     def _only(self, pairs: NDArray[np.uint64]) -> Addresses:
         """For each function the one node that leads to it; -1 where there is none, or several, or others ask for it."""
-        sources, targets = (
-            (pairs >> np.uint64(32)).astype(np.int64),
-            (pairs & np.uint64(0xFFFF_FFFF)).astype(np.int64),
-        )
-        kept = (targets < self.functions) & (sources != targets)
-        sources, targets = sources[kept], targets[kept]
+        sources, targets = self._leading(pairs)
         least, most = np.full(self.functions, HIGHEST_ADDRESS), np.full(self.functions, -1)
         np.minimum.at(least, targets, sources)
         np.maximum.at(most, targets, sources)

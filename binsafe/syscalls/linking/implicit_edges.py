@@ -77,13 +77,13 @@ def entered(program: Program, only: Addresses, pairs: NDArray[np.uint64]) -> Edg
     return Edges(columns[:, 0], columns[:, 1])
 
 
-def hopped(program: Program, lone: Addresses) -> Edges:
-    """From functions with a jump of two bytes into the middle of a neighbour to that, of those that are ``lone``.
+def hopped(program: Program, forsaken: Addresses) -> Edges:
+    """From functions with a jump of two bytes into the middle of a neighbour to that, of those that are ``forsaken``.
 
     Assemblers make such of a jump to a label nearby. As bytes they are too frequent to be looked for everywhere.
     """
     layout, found = program.layout, set[tuple[int, int]]()
-    for at in lone[layout.ends[lone] > 0].tolist():
+    for at in forsaken[layout.ends[forsaken] > 0].tolist():
         start, end = int(layout.starts[at]), int(layout.ends[at])
         for source, target in program.incoming.short(start, end, from_inside=False):
             place = program.branch(source)

@@ -26,7 +26,8 @@ __asm__(".text\n" FUNCTION("whole", "test %eax,%eax\n jne split_off\n mov $111,%
         FUNCTION("split_off", "nop\n nop\n jmp whole+4") ".balign 16\n");
 __asm__(".text\n" FUNCTION("hopping", "test %eax,%eax\n jne hidden+2\n ret")
         FUNCTION("hidden", "push %rbx\n nop\n mov $112,%eax\n syscall\n test %eax,%eax\n jne returning+1\n ret")
-        FUNCTION("returning", "nop\n mov $118,%eax\n syscall\n ret"));
+        FUNCTION("returning", "nop\n mov $118,%eax\n syscall\n ret")
+        FUNCTION("uncalled", "call hidden\n ret"));
 __asm__(".text\n"
         FUNCTION("entering", "call called+4\n test %eax,%eax\n jne branched+4\n call split_off+1\n bnd jmp jumped+4")
         FUNCTION("adding", "lea adding(%rip),%rax\n add $added-adding,%rax\n call *%rax\n"
