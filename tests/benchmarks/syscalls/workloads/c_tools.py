@@ -35,7 +35,7 @@ def ffmpeg(bench: Bench) -> None:
 def dar(bench: Bench) -> None:
     for number in range(20):
         bench.write(f"tree/{number}/file", b"content " * 500 * number)
-    bench.write("tree/run", "x", 0o4755)
+    bench.write("tree/run", "x", 0o1755)  # what lends rights (set-user-ID) no sandbox grants
     (bench.folder / "tree/link").symlink_to("run")
     (bench.folder / "tree/hard").hardlink_to(bench.folder / "tree/run")
     for options in (
