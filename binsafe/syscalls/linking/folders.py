@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from binsafe.formats.structure import let_go, matches
@@ -24,6 +25,9 @@ _BOUNDS = b"\0:; "
 _PATTERN = b"%*?["
 """What stands where a file's name will be put (printf(3), glob(7)): its folder is meant."""
 
+_MOST = 100_000
+"""What looks like a path that is looked at in one segment: half a second; the largest programs have some thousands."""
+
 
 def folders(slice_: Slice) -> tuple[str, ...]:
     """Their paths, each once and in order, and what looks like one; of a file with very many of them the first."""
@@ -38,7 +42,7 @@ def folders(slice_: Slice) -> tuple[str, ...]:
 
 def _paths(slice_: Slice, segment: Segment) -> Iterator[str]:
     data = slice_.data[segment.offset : segment.offset + segment.file_size]
-    for match in matches(data, _NAMED):
+    for match in islice(matches(data, _NAMED), _MOST):
         before = bytes(data[max(0, match.start() - 1) : match.start()])
         behind = bytes(data[match.end() : match.end() + 1])
         path = match[0].decode()

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from compiled import build, calls, library, needs_compiler
+from compiled import bare, build, calls, library, needs_compiler
 
 from binsafe import limits
+from binsafe.formats import parse
 from binsafe.formats.elf_needs import needs
 from binsafe.intake import modules
 from binsafe.intake.libraries import Libraries
@@ -17,6 +18,7 @@ from binsafe.intake.modules import Search
 from binsafe.intake.summaries import Summaries
 from binsafe.intake.tree import Tree
 from binsafe.model import Syscalls
+from binsafe.syscalls.linking import folders
 
 pytestmark = needs_compiler
 
@@ -258,6 +260,16 @@ def test_of_a_large_folder_no_more_is_read_than_is_looked_at(tmp_path: Path):
     for name in "abc":
         (tmp_path / name).touch()
     assert len([*Tree(tmp_path).entries("/", 2)]) == 2
+
+
+def test_of_what_looks_like_a_path_no_more_is_looked_at_than_there_is_time_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    text = 'hlt; .section .rodata; .asciz \\"/usr/lib/one\\", \\"=/usr/lib/x\\", \\"/usr/lib/two\\"'
+    slice_ = parse(memoryview(bare(tmp_path, text).read_bytes())).slices[0]
+    assert folders.folders(slice_) == ("/usr/lib/one", "/usr/lib/two")
+    monkeypatch.setattr(folders, "_MOST", 2)
+    assert folders.folders(slice_) == ("/usr/lib/one",)
 
 
 @pytest.mark.once
