@@ -332,3 +332,26 @@ def test_a_product_that_is_added_to_is_no_address_that_was_in_its_register_befor
     found = analyse(program(code))
     assert found.complete is complete
     assert not complete or set(found.sites) == {"getpid"}
+
+
+@pytest.mark.parametrize("way", ["call", "other function"])
+def test_a_product_is_none_behind_a_call_or_where_another_function_goes_on(way: str):
+    code = Arm()
+    code.label("here")
+    code.mov(8, GETPID)
+    code.adr(1, "here")
+    if way == "other function":
+        code.jump_if_zero(4, "other")
+    code.word(0x9B03_7C41)  # mul x1, x2, x3
+    if way == "call":
+        code.call("other")
+    code.label("loop")
+    code.word(0x9100_2021)  # add x1, x1, #8
+    code.jump_if_zero(5, "loop")
+    code.syscall()
+    code.ret()
+    code.label("other")
+    if way == "other function":
+        code.jump("loop")
+    code.ret()
+    assert not analyse(program(code, functions=("here", "other"))).complete

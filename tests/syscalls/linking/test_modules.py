@@ -256,6 +256,15 @@ def test_a_programs_own_folder_leads_to_none_elsewhere(tmp_path: Path, folder: s
     assert [each.modules for each in found] == ([(f"{folder}/one.so",)] if counts else [])
 
 
+@pytest.mark.parametrize("name", [b"\xff", b"a\n"])
+def test_a_folder_whose_name_nobody_can_be_told_is_not_looked_through(tmp_path: Path, name: bytes):
+    folder = tmp_path / "usr/lib" / os.fsdecode(name)
+    folder.mkdir(parents=True)
+    (folder / "one.so").write_text("one")
+    search = Search(Tree(tmp_path), ())
+    assert [*search.folders(f"/usr/bin/{os.fsdecode(name)}", "x86_64", ())] == []
+
+
 def test_of_a_large_folder_no_more_is_read_than_is_looked_at(tmp_path: Path):
     for name in "abc":
         (tmp_path / name).touch()
