@@ -29,11 +29,13 @@ _INDEXED = re.compile(r"\[(\w+)(?: \+|,) (\w+)(?: [+-] \w+)?\]")
 def strides(program: "Program", source: int, address: int) -> frozenset[int]:
     """By how many bytes code goes on from the ``address`` that the instruction at ``source`` names, up or down."""
     place = program.place(source)
-    found: set[int] = set()
-    for at in () if place is None else program.taken.completed(place, address, address + 1) or (place.at,):
-        register = place.region.machine.takes(place.region.instructions, at) if place is not None else None
-        if place is not None and register is not None:
-            found.update(_followed(program, place.region, at + 1, register))
+    if place is None:
+        return frozenset()
+    region, found = place.region, set[int]()
+    for at in program.taken.completed(place, address, address + 1) or (place.at,):
+        register = region.machine.takes(region.instructions, at)
+        if register is not None:
+            found.update(_followed(program, region, at + 1, register))
     return frozenset(step for step in found if 0 < step < _LONGEST)
 
 
