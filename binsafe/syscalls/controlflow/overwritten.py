@@ -7,7 +7,7 @@ register for something else. There ``add x9, x9, #80`` steps through an array.
 from typing import TYPE_CHECKING
 
 from binsafe.syscalls.controlflow.places import Place
-from binsafe.syscalls.machines.machine import Flow, Moved
+from binsafe.syscalls.machines.machine import Moved
 
 if TYPE_CHECKING:
     from binsafe.syscalls.controlflow.program import Program
@@ -42,8 +42,7 @@ def is_overwritten(program: "Program", adding: Place) -> bool:
         seen.add((at, held))
         program.decoder.spend(_STEP_COST)
         before = [*region.direct_predecessors(at), *ways.get(at, ())]
-        known = at and before and not program.entries(Place(region, at))
-        if not known or any(region.leaving(each) is Flow.CALL for each in before):
+        if not at or not before or program.entries(Place(region, at)):
             return False
         for each in before:
             work += [(each, found) for found in program.sources(Place(region, each), held) or (Moved(held),)]
